@@ -1,0 +1,131 @@
+// swift-tools-version: 6.2
+// The manifest is the architecture document: imports point down the list of targets, and
+// `--explicit-target-dependency-import-check error` holds every file to it.
+import PackageDescription
+
+/// Settings of every Swift target.
+let house: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+  .enableUpcomingFeature("InferIsolatedConformances"),
+  .enableUpcomingFeature("ImmutableWeakCaptures"),
+  .enableExperimentalFeature("Lifetimes"),
+  .strictMemorySafety(),
+  .treatAllWarnings(as: .error),
+]
+
+/// Settings of the C targets: optimised in debug builds too, or tests crawl; no contraction of
+/// multiply and add, so that the bits of shared state do not depend on the compiler.
+let houseC: [CSetting] = [
+  .unsafeFlags(["-O3", "-ffp-contract=off", "-fno-math-errno", "-Wall", "-Werror"]),
+  .define("NDEBUG", .when(configuration: .release)),
+]
+
+/// A library under `Sources`, or at `path`.
+func library(_ name: String, path: String? = nil, _ dependencies: String...) -> Target {
+  .target(
+    name: name, dependencies: dependencies.map { .init(stringLiteral: $0) }, path: path,
+    swiftSettings: house)
+}
+
+/// A program at `path`.
+func program(_ name: String, path: String, _ dependencies: String...) -> Target {
+  .executableTarget(
+    name: name, dependencies: dependencies.map { .init(stringLiteral: $0) }, path: path,
+    swiftSettings: house)
+}
+
+/// The tests of one module.
+func tests(_ name: String, _ dependencies: String...) -> Target {
+  .testTarget(
+    name: name, dependencies: dependencies.map { .init(stringLiteral: $0) },
+    swiftSettings: house)
+}
+
+let package = Package(
+  name: "samara",
+  targets: [
+    // 0: C, for SIMD kernels and for what the importer cannot see of system headers.
+    .target(name: "CKernels", cSettings: houseC),
+    .target(name: "CLinux", cSettings: houseC),
+    .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+    .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+
+    // 1
+    library("Codecs", "COpenSSL"),
+    library("SharedRandomness", "CKernels", "Codecs"),
+    library("Telemetry"),
+    library("CommandLineTool"),
+
+    // 2
+    library("Tensors", "CKernels", "Codecs"),
+    library("WireProtocol", "Codecs", "CZstd"),
+    library("RunLedger", "Codecs", "CSQLite"),
+
+    // 3
+    library("FederatedCore", "Codecs", "SharedRandomness"),
+    library("Transport", "Codecs", "WireProtocol", "Telemetry", "CLinux", "COpenSSL"),
+    library("GraphCompiler", "Tensors"),
+    library("ModelFiles", "Codecs", "Tensors"),
+
+    // 4
+    library("FederatedAlgorithms", "FederatedCore", "Codecs", "SharedRandomness"),
+    library("Execution", "GraphCompiler", "Tensors", "SharedRandomness", "CKernels"),
+    library("Models", "GraphCompiler", "ModelFiles", "Codecs", "Tensors"),
+    library("Datasets", "ModelFiles", "Codecs", "SharedRandomness"),
+    library(
+      "FineTuning", "Execution", "Models", "Datasets", "FederatedCore", "GraphCompiler",
+      "ModelFiles", "Codecs", "Tensors", "SharedRandomness"),
+
+    // 5
+    library(
+      "Coordination", path: "Server/Coordination", "FineTuning", "FederatedAlgorithms",
+      "FederatedCore", "RunLedger", "Transport", "WireProtocol", "Datasets", "ModelFiles", "Codecs",
+      "SharedRandomness", "Telemetry"),
+    library(
+      "Participation", path: "Client/Participation", "FineTuning", "FederatedAlgorithms",
+      "FederatedCore", "Transport", "WireProtocol", "Datasets", "ModelFiles", "Codecs",
+      "SharedRandomness", "Telemetry"),
+    library(
+      "SimulatedFederation", path: "Simulations/SimulatedFederation", "Coordination",
+      "Participation", "FineTuning", "FederatedAlgorithms", "FederatedCore", "RunLedger",
+      "Transport", "WireProtocol", "Datasets", "ModelFiles", "Codecs", "SharedRandomness",
+      "Telemetry"),
+
+    // 6
+    program(
+      "fedserver", path: "Server/fedserver", "Coordination", "FineTuning", "FederatedCore",
+      "FederatedAlgorithms", "RunLedger", "Transport", "WireProtocol", "Codecs", "Telemetry",
+      "CommandLineTool"),
+    program(
+      "fedclient", path: "Client/fedclient", "Participation", "FineTuning", "FederatedCore",
+      "Transport", "WireProtocol", "Datasets", "ModelFiles", "Models", "Execution",
+      "GraphCompiler", "Tensors", "Codecs", "Telemetry", "CommandLineTool"),
+    program(
+      "fedsim", path: "Simulations/fedsim", "SimulatedFederation", "FederatedCore", "Codecs",
+      "Telemetry", "CommandLineTool"),
+    program(
+      "fedbench", path: "Simulations/fedbench", "SimulatedFederation", "FineTuning", "Execution",
+      "Models", "GraphCompiler", "ModelFiles", "Tensors", "SharedRandomness", "FederatedCore",
+      "FederatedAlgorithms", "RunLedger", "Transport", "WireProtocol", "Codecs", "CKernels",
+      "CommandLineTool"),
+
+    // Tests: one target a module.
+    tests("CodecsTests", "Codecs"),
+    tests("KernelTests", "CKernels", "Tensors"),
+    tests("SharedRandomnessTests", "SharedRandomness", "Codecs", "CKernels"),
+    tests("ModelFilesTests", "ModelFiles", "Codecs", "Tensors"),
+    tests("EngineTests", "Execution", "GraphCompiler", "Models", "FineTuning", "ModelFiles",
+      "Codecs", "Tensors", "SharedRandomness"),
+    tests("TransportTests", "Transport", "WireProtocol", "Codecs"),
+    tests("FederationTests", "FederatedCore", "FederatedAlgorithms", "RunLedger", "Coordination",
+      "Participation", "SimulatedFederation", "Transport", "WireProtocol", "Codecs",
+      "SharedRandomness"),
+    tests("DatasetsTests", "Datasets", "ModelFiles", "Codecs"),
+    tests("RepositoryTests"),
+  ]
+)

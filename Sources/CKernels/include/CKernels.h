@@ -1,0 +1,106 @@
+// Apache-2.0. The kernel table: one list of functions (kernels.def), one implementation of each per
+// instruction set, chosen once at run time. Kernels are single-threaded and allocate nothing: the
+// caller splits ranges over threads and hands in scratch.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/// How an element is stored.
+enum samara_element_type { SAMARA_F32 = 0, SAMARA_F16 = 1, SAMARA_BF16 = 2 };
+
+/// Instruction sets, best last within a machine family.
+enum samara_isa { SAMARA_SCALAR = 0, SAMARA_AVX2 = 1, SAMARA_AVX512 = 2, SAMARA_NEON = 3 };
+
+/// What `linear` applies to each output element after the bias.
+enum samara_activation {
+  SAMARA_IDENTITY = 0,
+  SAMARA_GELU = 1,       // exact, by erf
+  SAMARA_GELU_TANH = 2,
+  SAMARA_SILU = 3,
+  SAMARA_TANH = 4,
+  SAMARA_RELU = 5,
+};
+
+/// A matrix of weights as stored, row-major [rows × columns], with an optional perturbation formed
+/// on load: value(r,c) = float(data[r·row_stride + c]) + epsilon · z(sign_offset + r·columns + c),
+/// z(p) = −1 where bit p of `signs` (least significant first) is set, +1 elsewhere.
+typedef struct samara_weight {
+  const void *data;
+  const uint64_t *signs;  // NULL: no perturbation
+  int64_t sign_offset;    // bit of element (0, 0); any value, not only multiples of 64
+  int64_t rows;           // output features of a linear layer; vocabulary of an embedding
+  int64_t columns;        // input features
+  int64_t row_stride;     // elements
+  float epsilon;          // may be negative
+  int32_t element_type;   // samara_element_type
+} samara_weight;
+
+/// output[m,n] = activation(Σ_k input[m,k]·weight[n,k] + bias[n]) + residual[m,n]
+/// for m in [m_begin, m_end), n in [n_begin, n_end). Each output element is reduced over k in one
+/// order that does not depend on the ranges, so splitting over threads changes no bit.
+typedef struct samara_linear_args {
+  const float *input;  // [M × K]
+  int64_t input_stride;
+  samara_weight weight;    // [N × K]
+  const void *packed;      // NULL, or what pack_weight made of the whole unperturbed weight
+  const float *bias;       // NULL or [N]
+  const float *residual;   // NULL or [M × N]; may be `output`
+  int64_t residual_stride;
+  float *output;  // [M × N]
+  int64_t output_stride;
+  int64_t m_begin, m_end, n_begin, n_end;
+  int32_t activation;  // samara_activation
+  void *scratch;       // linear_scratch_bytes, 64-byte aligned, one per thread
+} samara_linear_args;
+
+/// Scaled dot-product attention of one (sequence, query head):
+/// out[t,:] = Σ_u softmax_u(scale · q[t]·k[u]) v[u] over u < key_length, and u ≤ t where causal.
+/// Strides are elements between consecutive positions.
+typedef struct samara_attention_args {
+  const float *query, *key, *value;  // first position of this head
+  int64_t query_stride, key_stride, value_stride;
+  float *output;
+  int64_t output_stride;
+  int64_t query_count, key_length, head_dimension;
+  int32_t causal;
+  float scale;
+  void *scratch;  // attention_scratch_bytes
+} samara_attention_args;
+
+/// losses[m] = logsumexp_n(h[m]·W[n] + bias[n]) − (h[m]·W[label] + bias[label]) for rows
+/// m in [m_begin, m_end) whose label is not negative; 0 for the others. No buffer of all logits.
+typedef struct samara_cross_entropy_args {
+  const float *hidden;  // [M × K]
+  int64_t hidden_stride;
+  samara_weight weight;  // [N × K]
+  const void *packed;
+  const float *bias;       // NULL or [N]
+  const int32_t *labels;   // [M], negative: does not count
+  float *losses;           // [M]
+  int32_t *predictions;    // NULL or [M]: index of the largest logit (lowest on ties); −1 where not counted
+  int64_t m_begin, m_end;
+  void *scratch;  // cross_entropy_scratch_bytes
+} samara_cross_entropy_args;
+
+/// The table. `isa` says which instruction set filled it (a kernel it lacks stays the scalar one).
+typedef struct samara_kernel_table {
+  int32_t isa;
+#define SAMARA_KERNEL(result, name, ...) result (*name)(__VA_ARGS__);
+#include "kernels.def"
+#undef SAMARA_KERNEL
+} samara_kernel_table;
+
+/// The best table of this machine; the environment variable SAMARA_ISA=scalar|avx2|avx512|neon
+/// lowers it. Built once, thread-safe.
+const samara_kernel_table *samara_kernels(void);
+
+/// The table of one instruction set, or NULL where this machine or build lacks it.
+const samara_kernel_table *samara_kernels_for(int32_t isa);
+
+#ifdef __cplusplus
+}
+#endif

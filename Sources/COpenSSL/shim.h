@@ -1,0 +1,10 @@
+// Apache-2.0. What the Swift importer cannot see of OpenSSL: macros and variadics, as inline functions.
+#pragma once
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/rand.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
