@@ -1,5 +1,60 @@
 // Apache-2.0. Probes the processor once and builds the tables.
-#include "CKernels.h"
+#include "tables.h"
 
-const samara_kernel_table *samara_kernels_for(int32_t isa) { (void)isa; return 0; }
-const samara_kernel_table *samara_kernels(void) { return 0; }
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+static samara_kernel_table tables[4];
+static int available[4];
+static const samara_kernel_table *chosen;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static samara_kernel_table *start(int32_t isa, int32_t from) {
+  tables[isa] = tables[from];
+  tables[isa].isa = isa;
+  available[isa] = 1;
+  return &tables[isa];
+}
+
+static void build(void) {
+  int32_t best = SAMARA_SCALAR;
+  samara_install_scalar_dense(&tables[SAMARA_SCALAR]);
+  samara_install_scalar_shared(&tables[SAMARA_SCALAR]);
+  available[SAMARA_SCALAR] = 1;
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+      __builtin_cpu_supports("f16c")) {
+    samara_kernel_table *table = start(best = SAMARA_AVX2, SAMARA_SCALAR);
+    samara_install_avx2_dense(table);
+    samara_install_avx2_shared(table);
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
+      table = start(best = SAMARA_AVX512, SAMARA_AVX2);
+      samara_install_avx512_dense(table);
+      samara_install_avx512_shared(table);
+    }
+  }
+#elif defined(__aarch64__)
+  samara_kernel_table *table = start(best = SAMARA_NEON, SAMARA_SCALAR);
+  samara_install_neon_dense(table);
+  samara_install_neon_shared(table);
+#endif
+  static const char *const names[4] = {"scalar", "avx2", "avx512", "neon"};
+  const char *wanted = getenv("SAMARA_ISA");
+  for (int32_t isa = 0; wanted && isa < 4; isa++) {
+    if (available[isa] && strcmp(wanted, names[isa]) == 0) best = isa;
+  }
+  chosen = &tables[best];
+}
+
+const samara_kernel_table *samara_kernels(void) {
+  pthread_once(&once, build);
+  return chosen;
+}
+
+const samara_kernel_table *samara_kernels_for(int32_t isa) {
+  pthread_once(&once, build);
+  return isa >= 0 && isa < 4 && available[isa] ? &tables[isa] : NULL;
+}

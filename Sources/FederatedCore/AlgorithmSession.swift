@@ -1,0 +1,86 @@
+// Apache-2.0.
+public import Codecs
+
+/// What the server asks of one client.
+public struct LocalTask: Sendable, Equatable {
+  /// Round of the run; also the model version the task starts from.
+  public let round: UInt32
+  /// Ordinal of the client in the run, part of the address of all its random draws.
+  public let client: UInt32
+  /// Local steps, Q.
+  public let steps: Int
+
+  /// A task.
+  public init(round: UInt32, client: UInt32, steps: Int) {
+    self.round = round
+    self.client = client
+    self.steps = steps
+  }
+}
+
+/// What a client made of a task.
+public struct LocalResult: Sendable, Equatable {
+  /// The contribution as it travels: for the seed methods one byte a step.
+  public let payload: [UInt8]
+  /// Mean of (L₊ + L₋) / 2 over the steps that counted, NaN where none did.
+  public let meanLoss: Float
+  /// Steps skipped because a loss was not finite.
+  public let skippedSteps: Int
+  /// Steps whose scalar was clipped.
+  public let clippedSteps: Int
+
+  /// A result.
+  public init(payload: [UInt8], meanLoss: Float, skippedSteps: Int, clippedSteps: Int) {
+    self.payload = payload
+    self.meanLoss = meanLoss
+    self.skippedSteps = skippedSteps
+    self.clippedSteps = clippedSteps
+  }
+}
+
+/// One client's share of an aggregation. Server and clients fold the same contributions into the
+/// same integers, so a round travels as its contributions.
+public struct Contribution: Sendable, Equatable {
+  /// The task it answers.
+  public let task: LocalTask
+  /// Integer weight; the weights of one aggregation sum to `aggregationWeight`.
+  public let weight: UInt32
+  /// `LocalResult.payload`.
+  public let payload: [UInt8]
+
+  /// Sum of the weights of one aggregation.
+  public static let aggregationWeight: UInt32 = 1 << 16
+
+  /// A weighted payload.
+  public init(task: LocalTask, weight: UInt32, payload: [UInt8]) {
+    self.task = task
+    self.weight = weight
+    self.payload = payload
+  }
+}
+
+/// An algorithm within one run, with the integers of the current model version: the same value type
+/// on the server, on every client and in the simulator. `AlgorithmCatalog` makes it from a
+/// `RunConfiguration`; a conformer is the type-erased pair of a `FederatedAlgorithm` and its state.
+public protocol AlgorithmSession: Sendable {
+  /// The client's half: local steps from the current version (already loaded into `trainer`).
+  func train(_ task: LocalTask, on trainer: inout any LocalTrainer) throws -> LocalResult
+
+  /// Refuses a payload that `train` could not have made for this task.
+  func check(_ payload: [UInt8], for task: LocalTask) throws
+
+  /// The server's half, pure integers: the version after an aggregation. Order does not matter.
+  mutating func fold(_ contributions: [Contribution]) throws
+
+  /// What the version adds to the base weights, oldest epoch first.
+  func weightUpdates() throws -> [WeightUpdate]
+
+  /// The state as bytes, the same on every machine.
+  func snapshot() -> [UInt8]
+
+  /// Takes over a snapshot.
+  mutating func restore(_ snapshot: [UInt8]) throws
+
+  /// SHA-256(base digest ‖ bank ‖ accumulators …): names the version.
+  func digest(base: Digest) -> Digest
+}
