@@ -27,22 +27,30 @@ let houseC: [CSetting] = [
 /// A library under `Sources`, or at `path`.
 func library(_ name: String, path: String? = nil, _ dependencies: String...) -> Target {
   .target(
-    name: name, dependencies: dependencies.map { .init(stringLiteral: $0) }, path: path,
-    swiftSettings: house)
+    name: name,
+    dependencies: dependencies.map { .init(stringLiteral: $0) },
+    path: path,
+    swiftSettings: house
+  )
 }
 
 /// A program at `path`.
 func program(_ name: String, path: String, _ dependencies: String...) -> Target {
   .executableTarget(
-    name: name, dependencies: dependencies.map { .init(stringLiteral: $0) }, path: path,
-    swiftSettings: house)
+    name: name,
+    dependencies: dependencies.map { .init(stringLiteral: $0) },
+    path: path,
+    swiftSettings: house
+  )
 }
 
 /// The tests of one module.
 func tests(_ name: String, _ dependencies: String...) -> Target {
   .testTarget(
-    name: name, dependencies: dependencies.map { .init(stringLiteral: $0) },
-    swiftSettings: house)
+    name: name,
+    dependencies: dependencies.map { .init(stringLiteral: $0) },
+    swiftSettings: house
+  )
 }
 
 let package = Package(
@@ -78,53 +86,159 @@ let package = Package(
     library("Models", "GraphCompiler", "ModelFiles", "Codecs", "Tensors"),
     library("Datasets", "ModelFiles", "Codecs", "SharedRandomness"),
     library(
-      "FineTuning", "Execution", "Models", "Datasets", "FederatedCore", "GraphCompiler",
-      "ModelFiles", "Codecs", "Tensors", "SharedRandomness"),
+      "FineTuning",
+      "Execution",
+      "Models",
+      "Datasets",
+      "FederatedCore",
+      "GraphCompiler",
+      "ModelFiles",
+      "Codecs",
+      "Tensors",
+      "SharedRandomness"
+    ),
 
     // 5
     library(
-      "Coordination", path: "Server/Coordination", "FineTuning", "FederatedAlgorithms",
-      "FederatedCore", "RunLedger", "Transport", "WireProtocol", "Datasets", "ModelFiles", "Codecs",
-      "SharedRandomness", "Telemetry"),
+      "Coordination",
+      path: "Server/Coordination",
+      "FineTuning",
+      "FederatedAlgorithms",
+      "FederatedCore",
+      "RunLedger",
+      "Transport",
+      "WireProtocol",
+      "Datasets",
+      "ModelFiles",
+      "Codecs",
+      "SharedRandomness",
+      "Telemetry"
+    ),
     library(
-      "Participation", path: "Client/Participation", "FineTuning", "FederatedAlgorithms",
-      "FederatedCore", "Transport", "WireProtocol", "Datasets", "ModelFiles", "Codecs",
-      "SharedRandomness", "Telemetry"),
+      "Participation",
+      path: "Client/Participation",
+      "FineTuning",
+      "FederatedAlgorithms",
+      "FederatedCore",
+      "Transport",
+      "WireProtocol",
+      "Datasets",
+      "ModelFiles",
+      "Codecs",
+      "SharedRandomness",
+      "Telemetry"
+    ),
     library(
-      "SimulatedFederation", path: "Simulations/SimulatedFederation", "Coordination",
-      "Participation", "FineTuning", "FederatedAlgorithms", "FederatedCore", "RunLedger",
-      "Transport", "WireProtocol", "Datasets", "ModelFiles", "Codecs", "SharedRandomness",
-      "Telemetry"),
+      "SimulatedFederation",
+      path: "Simulations/SimulatedFederation",
+      "Coordination",
+      "Participation",
+      "FineTuning",
+      "FederatedAlgorithms",
+      "FederatedCore",
+      "RunLedger",
+      "Transport",
+      "WireProtocol",
+      "Datasets",
+      "ModelFiles",
+      "Codecs",
+      "SharedRandomness",
+      "Telemetry"
+    ),
 
     // 6
     program(
-      "fedserver", path: "Server/fedserver", "Coordination", "FineTuning", "FederatedCore",
-      "FederatedAlgorithms", "RunLedger", "Transport", "WireProtocol", "Codecs", "Telemetry",
-      "CommandLineTool"),
+      "fedserver",
+      path: "Server/fedserver",
+      "Coordination",
+      "FineTuning",
+      "FederatedCore",
+      "FederatedAlgorithms",
+      "RunLedger",
+      "Transport",
+      "WireProtocol",
+      "Codecs",
+      "Telemetry",
+      "CommandLineTool"
+    ),
     program(
-      "fedclient", path: "Client/fedclient", "Participation", "FineTuning", "FederatedCore",
-      "Transport", "WireProtocol", "Datasets", "ModelFiles", "Models", "Execution",
-      "GraphCompiler", "Tensors", "Codecs", "Telemetry", "CommandLineTool"),
+      "fedclient",
+      path: "Client/fedclient",
+      "Participation",
+      "FineTuning",
+      "FederatedCore",
+      "Transport",
+      "WireProtocol",
+      "Datasets",
+      "ModelFiles",
+      "Models",
+      "Execution",
+      "GraphCompiler",
+      "Tensors",
+      "Codecs",
+      "Telemetry",
+      "CommandLineTool"
+    ),
     program(
-      "fedsim", path: "Simulations/fedsim", "SimulatedFederation", "FederatedCore", "Codecs",
-      "Telemetry", "CommandLineTool"),
+      "fedsim",
+      path: "Simulations/fedsim",
+      "SimulatedFederation",
+      "FederatedCore",
+      "Codecs",
+      "Telemetry",
+      "CommandLineTool"
+    ),
     program(
-      "fedbench", path: "Simulations/fedbench", "SimulatedFederation", "FineTuning", "Execution",
-      "Models", "GraphCompiler", "ModelFiles", "Tensors", "SharedRandomness", "FederatedCore",
-      "FederatedAlgorithms", "RunLedger", "Transport", "WireProtocol", "Codecs", "CKernels",
-      "CommandLineTool"),
+      "fedbench",
+      path: "Simulations/fedbench",
+      "SimulatedFederation",
+      "FineTuning",
+      "Execution",
+      "Models",
+      "GraphCompiler",
+      "ModelFiles",
+      "Tensors",
+      "SharedRandomness",
+      "FederatedCore",
+      "FederatedAlgorithms",
+      "RunLedger",
+      "Transport",
+      "WireProtocol",
+      "Codecs",
+      "CKernels",
+      "CommandLineTool"
+    ),
 
     // Tests: one target a module.
     tests("CodecsTests", "Codecs"),
     tests("KernelTests", "CKernels", "Tensors"),
     tests("SharedRandomnessTests", "SharedRandomness", "Codecs", "CKernels"),
     tests("ModelFilesTests", "ModelFiles", "Codecs", "Tensors"),
-    tests("EngineTests", "Execution", "GraphCompiler", "Models", "FineTuning", "ModelFiles",
-      "Codecs", "Tensors", "SharedRandomness"),
+    tests(
+      "EngineTests",
+      "Execution",
+      "GraphCompiler",
+      "Models",
+      "FineTuning",
+      "ModelFiles",
+      "Codecs",
+      "Tensors",
+      "SharedRandomness"
+    ),
     tests("TransportTests", "Transport", "WireProtocol", "Codecs"),
-    tests("FederationTests", "FederatedCore", "FederatedAlgorithms", "RunLedger", "Coordination",
-      "Participation", "SimulatedFederation", "Transport", "WireProtocol", "Codecs",
-      "SharedRandomness"),
+    tests(
+      "FederationTests",
+      "FederatedCore",
+      "FederatedAlgorithms",
+      "RunLedger",
+      "Coordination",
+      "Participation",
+      "SimulatedFederation",
+      "Transport",
+      "WireProtocol",
+      "Codecs",
+      "SharedRandomness"
+    ),
     tests("DatasetsTests", "Datasets", "ModelFiles", "Codecs"),
     tests("RepositoryTests"),
   ]

@@ -1,3 +1,4 @@
+// Apache-2.0.
 @main
 enum Main {
   static func main() {}

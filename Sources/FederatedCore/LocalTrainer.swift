@@ -62,7 +62,9 @@ public protocol LocalTrainer {
 
   /// Mean losses at w + ε·z and w − ε·z on the batch that `address` draws.
   mutating func probe(
-    _ direction: Direction, epsilon: Float, at address: StepAddress
+    _ direction: Direction,
+    epsilon: Float,
+    at address: StepAddress
   ) throws -> (plus: Float, minus: Float)
 
   /// w ← w + step·z.

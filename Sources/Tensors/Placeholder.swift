@@ -1,1 +1,2 @@
+// Apache-2.0.
 // Tensors
