@@ -1,6 +1,8 @@
 // Apache-2.0.
 
-/// A JSON document as a value. Objects keep the order of their keys.
+/// A JSON document as a value.
+///
+/// Objects keep the order of their keys.
 public enum JSONValue: Sendable, Equatable {
   case null
   case bool(Bool)

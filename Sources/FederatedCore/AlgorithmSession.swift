@@ -38,7 +38,9 @@ public struct LocalResult: Sendable, Equatable {
   }
 }
 
-/// One client's share of an aggregation. Server and clients fold the same contributions into the
+/// One client's share of an aggregation.
+///
+/// Server and clients fold the same contributions into the
 /// same integers, so a round travels as its contributions.
 public struct Contribution: Sendable, Equatable {
   /// The task it answers.
@@ -59,8 +61,9 @@ public struct Contribution: Sendable, Equatable {
   }
 }
 
-/// An algorithm within one run, with the integers of the current model version: the same value type
-/// on the server, on every client and in the simulator. `AlgorithmCatalog` makes it from a
+/// An algorithm within one run, with the integers of the current model version.
+///
+/// It is the same value type on the server, on every client and in the simulator. `AlgorithmCatalog` makes it from a
 /// `RunConfiguration`; a conformer is the type-erased pair of a `FederatedAlgorithm` and its state.
 public protocol AlgorithmSession: Sendable {
   /// The client's half: local steps from the current version (already loaded into `trainer`).

@@ -50,7 +50,9 @@ public struct StepAddress: Sendable, Hashable {
   }
 }
 
-/// What an algorithm may ask of the engine. Algorithms never import the engine.
+/// What an algorithm may ask of the engine.
+///
+/// Algorithms never import the engine.
 public protocol LocalTrainer {
   /// Trainable scalars, d.
   var parameterCount: Int { get }
