@@ -1,4 +1,6 @@
-// Apache-2.0.
+// Apache-2.0. Shared-state kernels for the machine's baseline: the oracle of the other sets.
 #include "tables.h"
 
-void samara_install_scalar_shared(samara_kernel_table *table) { (void)table; }
+#include "shared_body.h"
+
+void samara_install_scalar_shared(samara_kernel_table *table) { install_shared(table); }
