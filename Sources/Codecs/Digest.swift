@@ -15,6 +15,9 @@ public struct Digest: Sendable, Hashable, WireCodable, CustomStringConvertible {
     self.bytes = bytes
   }
 
+  /// A digest that a hasher made.
+  init(thirtyTwo bytes: [UInt8]) { self.bytes = bytes }
+
   /// Reads 32 bytes.
   public init(from reader: inout ByteReader) throws(CodecError) {
     bytes = Array(try reader.readBytes(32))

@@ -1,0 +1,46 @@
+// Apache-2.0.
+public import Codecs
+
+/// The state a run can be in.
+public enum RunState: String, Sendable, CaseIterable {
+  /// Accepted; waits for clients or works.
+  case running
+  /// All rounds done.
+  case completed
+  /// Ended by an error.
+  case failed
+  /// Ended by a person.
+  case stopped
+}
+
+/// One event of a run. The ledger only ever appends them.
+public enum LedgerRecord: Sendable, Equatable {
+  /// A run was accepted: its canonical configuration.
+  case run(id: UInt32, name: String, configuration: [UInt8])
+  /// A client took part for the first time and has its ordinal for good.
+  case client(run: UInt32, ordinal: UInt32, name: String, examples: UInt64)
+  /// A task was handed out.
+  case task(run: UInt32, round: UInt32, client: UInt32, steps: UInt32)
+  /// A contribution arrived; the same (run, round, client) again is ignored.
+  case contribution(run: UInt32, round: UInt32, client: UInt32, loss: Float, payload: [UInt8])
+  /// A round was closed: who counted with which weight, and the version that came out.
+  case aggregation(run: UInt32, round: UInt32, weights: [ClientWeight], digest: Digest)
+  /// A version was evaluated.
+  case evaluation(run: UInt32, round: UInt32, loss: Double, accuracy: Double?)
+  /// The run changed state.
+  case state(run: UInt32, state: RunState, reason: String)
+
+  /// The integer weight of a client in an aggregation.
+  public struct ClientWeight: Sendable, Equatable {
+    /// The client's ordinal in the run.
+    public let client: UInt32
+    /// Its weight.
+    public let weight: UInt32
+
+    /// `weight` of `client`.
+    public init(client: UInt32, weight: UInt32) {
+      self.client = client
+      self.weight = weight
+    }
+  }
+}
