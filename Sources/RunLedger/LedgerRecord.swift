@@ -13,7 +13,9 @@ public enum RunState: String, Sendable, CaseIterable {
   case stopped
 }
 
-/// One event of a run. The ledger only ever appends them.
+/// One event of a run.
+///
+/// The ledger only ever appends them.
 public enum LedgerRecord: Sendable, Equatable {
   /// A run was accepted: its canonical configuration.
   case run(id: UInt32, name: String, configuration: [UInt8])

@@ -84,7 +84,13 @@ extension DirectionBank {
       // SAFETY: `block`, `amounts` and the signs hold a whole block; only `here` sums are written.
       unsafe sums.withUnsafeMutableBufferPointer { buffer in
         guard let base = buffer.baseAddress else { return }
-        unsafe samara_kernels().pointee.conditional_negate(&block, amounts, rows, offset, Int64(count))
+        unsafe samara_kernels().pointee.conditional_negate(
+          &block,
+          amounts,
+          rows,
+          offset,
+          Int64(count)
+        )
         unsafe samara_kernels().pointee.walsh_hadamard_i32(&block, Int32(log2Count))
         unsafe samara_kernels().pointee.conditional_negate(
           base + (start - elements.lowerBound),

@@ -5,8 +5,9 @@ extension DirectionBank {
   /// Rows of a Hadamard bank: 2^6 to 2^16, so that a block is whole words of signs.
   public static let hadamardLog2Range = 6...16
 
-  /// Writes the sign bits of direction `index`: bit i of `signs` is element `elements.lowerBound` + i,
-  /// set for −1. Disjoint ranges may be filled from several threads.
+  /// Writes the sign bits of direction `index`.
+  ///
+  /// Bit i of `signs` is element `elements.lowerBound` + i, set for −1. Disjoint ranges may be filled from several threads.
   ///
   /// - Parameters:
   ///   - index: row of the bank.
