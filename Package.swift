@@ -57,7 +57,7 @@ let package = Package(
   name: "samara",
   targets: [
     // 0: C, for SIMD kernels and for what the importer cannot see of system headers.
-    .target(name: "CKernels", cSettings: houseC),
+    .target(name: "CKernels", cSettings: houseC, linkerSettings: [.linkedLibrary("m")]),
     .target(name: "CLinux", cSettings: houseC),
     .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),

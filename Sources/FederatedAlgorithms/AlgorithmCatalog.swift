@@ -1,0 +1,36 @@
+// Apache-2.0.
+public import Codecs
+public import FederatedCore
+
+/// Every algorithm, one line each.
+public enum AlgorithmCatalog {
+  private static let entries:
+    [(
+      name: String,
+      start: @Sendable (JSONValue, UInt64) throws(AlgorithmError) -> any AlgorithmSession
+    )] =
+      [
+        (FedKSeed.name, { value, key throws(AlgorithmError) in try FedKSeed(value, key: key) }),
+        (OneByte.name, { value, key throws(AlgorithmError) in try OneByte(value, key: key) }),
+      ]
+
+  /// Names a run configuration may give.
+  public static var names: [String] { entries.map(\.name) }
+
+  /// The session of a fresh run, at its base weights.
+  ///
+  /// - Parameters:
+  ///   - algorithm: the `algorithm` object of the run configuration; unknown settings are refused.
+  ///   - key: Philox key of the run.
+  public static func start(algorithm: JSONValue, key: UInt64) throws(AlgorithmError)
+    -> any AlgorithmSession
+  {
+    guard case .string(let name)? = algorithm["name"] else {
+      throw .setting("name", "missing; write one of \(names.joined(separator: ", "))")
+    }
+    guard let entry = entries.first(where: { $0.name == name }) else {
+      throw .unknownAlgorithm(name, known: names)
+    }
+    return try entry.start(algorithm, key)
+  }
+}

@@ -1,0 +1,68 @@
+// Apache-2.0.
+import FederatedCore
+import SharedRandomness
+
+/// A trainer without an engine: loss ½|w − o|² / d, the optimum o differs a little by client.
+struct QuadraticTrainer: LocalTrainer {
+  static let count = 200
+  let parameterCount = Self.count
+  let exampleCount = 10
+  private let client: UInt32
+  private(set) var weights = [Float](repeating: 0, count: Self.count)
+
+  init(client: UInt32) { self.client = client }
+
+  /// The loss of the version without the difference of a client.
+  static func loss(of session: any AlgorithmSession) throws -> Float {
+    var trainer = QuadraticTrainer(client: 1)
+    try trainer.load(session.weightUpdates())
+    return trainer.loss(trainer.weights)
+  }
+
+  mutating func load(_ updates: [WeightUpdate]) throws {
+    weights = [Float](repeating: 0, count: Self.count)
+    for update in updates {
+      var sums = [Int32](repeating: 0, count: Self.count)
+      var span = sums.mutableSpan
+      update.bank.accumulate(
+        update.terms.map { ($0.direction, $0.amount) },
+        elements: 0..<Self.count,
+        into: &span
+      )
+      let unit = Double(sign: .plus, exponent: -update.scaleExponent, significand: 1)
+      for index in weights.indices {
+        weights[index] = Float(Double(weights[index]) + unit * Double(sums[index]))
+      }
+    }
+  }
+
+  mutating func probe(_ direction: Direction, epsilon: Float, at address: StepAddress) throws
+    -> (plus: Float, minus: Float)
+  {
+    let z = signs(direction)
+    return (
+      loss(zip(weights, z).map { $0 + epsilon * $1 }),
+      loss(zip(weights, z).map { $0 - epsilon * $1 })
+    )
+  }
+
+  mutating func move(along direction: Direction, by step: Float) throws {
+    for (index, sign) in signs(direction).enumerated() { weights[index] += step * sign }
+  }
+
+  private func signs(_ direction: Direction) -> [Float] {
+    var words = [UInt64](repeating: 0, count: (Self.count + 127) / 128 * 2)
+    var span = words.mutableSpan
+    direction.bank.fillSigns(direction.index, elements: 0..<Self.count, into: &span)
+    return (0..<Self.count).map { words[$0 / 64] >> UInt64($0 % 64) & 1 == 1 ? -1 : 1 }
+  }
+
+  private func loss(_ weights: [Float]) -> Float {
+    var sum: Float = 0
+    for (index, weight) in weights.enumerated() {
+      let optimum = Float(index % 7) - 3 + 0.1 * (Float(client) - 1)
+      sum += (weight - optimum) * (weight - optimum)
+    }
+    return sum / 2
+  }
+}
