@@ -96,6 +96,23 @@ static void accumulate_signs(int32_t *sums, const uint64_t *signs, int64_t sign_
   }
 }
 
+/// sums[i] += Σ_t amounts[t] · z_{directions[t]}[i], the first element at block `counter[0]`.
+static void replay_independent(int32_t *sums, int64_t count, const uint32_t *directions,
+                               const int32_t *amounts, int64_t terms, const uint32_t counter[4],
+                               const uint32_t key[2]) {
+  enum { CHUNK = 2048 };
+  uint64_t signs[CHUNK / 64];
+  for (int64_t start = 0; start < count; start += CHUNK) {
+    int64_t here = count - start < CHUNK ? count - start : CHUNK;
+    for (int64_t term = 0; term < terms; term++) {
+      uint32_t at[4] = {counter[0] + (uint32_t)(start / 128), counter[1], directions[term],
+                        counter[3]};
+      philox_fill((uint32_t *)signs, (here + 127) / 128, at, key);
+      accumulate_signs(sums + start, signs, 0, here, amounts[term]);
+    }
+  }
+}
+
 static void conditional_negate(int32_t *output, const int32_t *input, const uint64_t *signs,
                                int64_t sign_offset, int64_t count) {
   for (int64_t start = 0; start < count; start += 64) {
@@ -184,6 +201,7 @@ static void install_shared(samara_kernel_table *table) {
   table->apply_signs = apply_signs;
   table->walsh_hadamard_i32 = walsh_hadamard_i32;
   table->accumulate_signs = accumulate_signs;
+  table->replay_independent = replay_independent;
   table->form_weights = form_weights;
   table->conditional_negate = conditional_negate;
 }

@@ -68,18 +68,25 @@ extension DirectionBank {
     direction: UInt32,
     block: Int
   ) {
-    let counter: [UInt32] = [
-      UInt32(truncatingIfNeeded: block), epoch, direction, UInt32(purpose.rawValue) << 24,
-    ]
-    let keys = [UInt32(truncatingIfNeeded: key), UInt32(truncatingIfNeeded: key >> 32)]
+    let counter = counter(purpose, direction: direction, block: block)
     // SAFETY: the table is built once and never freed; `words` was checked against the span, and
     // both supported machines are little-endian, so four 32-bit words are two 64-bit ones.
     unsafe signs.withUnsafeMutableBufferPointer { buffer in
       guard let base = buffer.baseAddress, words > 0 else { return }
       unsafe base.withMemoryRebound(to: UInt32.self, capacity: words * 2) { output in
-        unsafe samara_kernels().pointee.philox_fill(output, Int64(words / 2), counter, keys)
+        unsafe samara_kernels().pointee.philox_fill(output, Int64(words / 2), counter, keyWords)
       }
     }
+  }
+
+  /// The Philox counter of a block of 128 elements.
+  func counter(_ purpose: Purpose, direction: UInt32, block: Int) -> [UInt32] {
+    [UInt32(truncatingIfNeeded: block), epoch, direction, UInt32(purpose.rawValue) << 24]
+  }
+
+  /// The Philox key, low word first.
+  var keyWords: [UInt32] {
+    [UInt32(truncatingIfNeeded: key), UInt32(truncatingIfNeeded: key >> 32)]
   }
 
   /// Whether S_b[row] is −1: bit b·K + row of the row signs.

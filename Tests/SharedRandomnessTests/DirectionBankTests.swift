@@ -86,16 +86,23 @@ import Testing
     let terms = (0..<64).map { row in
       (direction: UInt32(row), amount: Int32(bitPattern: stream.next32()) >> 10)
     }
-    for count in [1, 63, 64, 127, 128, 129, 2048, 5000] {
-      var expected = [Int](repeating: 0, count: count)
-      for term in terms {
-        let row = Self.bits(bank, term.direction, count: count, from: 2048)
-        for i in 0..<count { expected[i] += Int(term.amount) * row[i] }
+    let whole = 2048 + 5000
+    var expected = [Int](repeating: 0, count: whole)
+    for term in terms {
+      let row = Self.bits(bank, term.direction, count: whole)
+      for i in 0..<whole { expected[i] += Int(term.amount) * row[i] }
+    }
+    for start in [0, 1, 127, 2048, 4000] {
+      for count in [0, 1, 63, 64, 127, 128, 129, 2048, 3048] {
+        var sums = [Int32](repeating: 9, count: count + 1)
+        var span = sums.mutableSpan
+        bank.accumulate(terms, elements: start..<start + count, into: &span)
+        #expect(
+          sums.dropLast().map(Int.init) == Array(expected[start..<start + count]),
+          "\(count) elements from \(start)"
+        )
+        #expect(sums[count] == 9, "wrote past the end")
       }
-      var sums = [Int32](repeating: 9, count: count)
-      var span = sums.mutableSpan
-      bank.accumulate(terms, elements: 2048..<2048 + count, into: &span)
-      #expect(sums.map(Int.init) == expected, "\(count) elements")
     }
   }
 

@@ -43,6 +43,42 @@ import Testing
     }
   }
 
+  @Test(arguments: [0, 1, 8, 9, 100]) func `replaying terms equals accumulating them one by one`(
+    _ terms: Int
+  ) {
+    let directions = Self.words(terms, 7)
+    let amounts = Self.words(terms, 8).map { Int32(bitPattern: $0) >> 8 }
+    let key: [UInt32] = [17, 4]
+    for count in [0, 1, 127, 128, 1023, 1024, 2047, 2048, 2049, 5000] {
+      var expected = (0..<count).map { Int32($0) }
+      var signs = [UInt32](repeating: 0, count: (count + 127) / 128 * 4)
+      for (direction, amount) in zip(directions, amounts) {
+        for block in 0..<signs.count / 4 {
+          let counter = SIMD4(UInt32(block) &- 3, 2, direction, 1 << 24)
+          let words = Philox.block(counter, key: 4 << 32 | 17)
+          for word in 0..<4 { signs[4 * block + word] = words[word] }
+        }
+        for i in 0..<count {
+          expected[i] += signs[i / 32] >> UInt32(i % 32) & 1 == 1 ? -amount : amount
+        }
+      }
+      for isa in Kernels.available {
+        var sums = (0...count).map { Int32($0) }
+        unsafe isa.table.pointee.replay_independent(
+          &sums,
+          Int64(count),
+          directions,
+          amounts,
+          Int64(terms),
+          [UInt32.max - 2, 2, 99, 1 << 24],
+          key
+        )
+        #expect(sums.dropLast() == expected[...], "\(isa.name), \(count) sums")
+        #expect(sums[count] == Int32(count), "\(isa.name) wrote past the end")
+      }
+    }
+  }
+
   @Test(arguments: counts) func `a step along signs is one addition`(_ count: Int) {
     let weights = Self.words(count, 3).map { Float(Int32(bitPattern: $0)) / 1e9 }
     for offset in Self.offsets {
@@ -95,6 +131,18 @@ import Testing
         Int64(count)
       )
       #expect(weights.map(\.bitPattern) == expected.map(\.bitPattern), "\(isa.name)")
+      for short in [0, 1, 3, 5, 9, 15] {
+        var few = [Float](repeating: 7, count: short + 1)
+        unsafe isa.table.pointee.form_weights(
+          base,
+          Int32(SAMARA_F32.rawValue),
+          integers,
+          Int32(exponent),
+          &few,
+          Int64(short)
+        )
+        #expect(few == expected[..<short] + [7], "\(isa.name), \(short) weights")
+      }
     }
   }
 
