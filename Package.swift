@@ -240,6 +240,7 @@ let package = Package(
       "SharedRandomness"
     ),
     tests("DatasetsTests", "Datasets", "ModelFiles", "Codecs"),
+    tests("CommandLineToolTests", "CommandLineTool"),
     tests("RepositoryTests"),
   ]
 )

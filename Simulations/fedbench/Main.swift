@@ -1,5 +1,19 @@
 // Apache-2.0.
+import CommandLineTool
+
+/// The benchmarks: one file and one line each.
+let benchmarks: [Command] = [
+  replayBenchmark,
+  codecBenchmark,
+]
+
 @main
 enum Main {
-  static func main() {}
+  static func main() {
+    Program(
+      "fedbench",
+      "Measures what Samara reaches against the physical floor, in one run.",
+      commands: benchmarks
+    ).main()
+  }
 }
