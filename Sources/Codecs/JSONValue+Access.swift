@@ -78,7 +78,12 @@ public struct JSONField: Sendable {
   /// The members of an object in their order, each with its path.
   public func members() throws(JSONError) -> [(key: String, field: JSONField)] {
     guard case .object(let members) = value else { throw unexpected("an object") }
-    return members.map { ($0.key, self[$0.key]) }
+    return members.map { member in
+      (
+        member.key,
+        JSONField(member.value, path: path.isEmpty ? member.key : "\(path).\(member.key)")
+      )
+    }
   }
 
   /// The error that this field is not what was wanted.

@@ -1,0 +1,42 @@
+// Apache-2.0.
+public import Codecs
+import Glibc
+
+/// Small files of a model's folder.
+public enum ModelFolder {
+  /// Whether something stands at a path.
+  public static func exists(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }
+
+  /// The bytes of a file of at most `limit` bytes.
+  ///
+  /// - Throws: `ModelFileError` where it cannot be read or is longer.
+  public static func bytes(_ path: String, limit: Int) throws(ModelFileError) -> [UInt8] {
+    let file = try MappedFile(path: path)
+    guard file.byteCount <= limit else {
+      throw .malformed(file: path, reason: "\(file.byteCount) bytes, where \(limit) are allowed")
+    }
+    // SAFETY: the whole of the mapping, copied before it goes.
+    return unsafe Array(file.bytes(0..<file.byteCount))
+  }
+
+  /// A JSON document of a file, as `config.json`.
+  ///
+  /// - Throws: `ModelFileError.malformed` with line and column.
+  public static func json(
+    _ path: String,
+    limit: Int = 1 << 20,
+    uniqueKeys: Bool = false
+  ) throws(ModelFileError) -> JSONValue {
+    let bytes = try bytes(path, limit: limit)
+    do throws(JSONError) {
+      return try JSONValue.parse(bytes, uniqueKeys: uniqueKeys)
+    } catch { throw .malformed(file: path, reason: "\(error)") }
+  }
+
+  /// Writes a file whole or not at all.
+  public static func write(_ bytes: [UInt8], to path: String) throws(ModelFileError) {
+    var file = try AtomicFile(path: path)
+    try file.write(bytes)
+    try file.commit()
+  }
+}
