@@ -219,26 +219,41 @@ static inline __m128 form(__m128 base, __m128i integers, __m256d unit) {
   return _mm256_cvtpd_ps(_mm256_add_pd(_mm256_cvtps_pd(base), moved));
 }
 
+// Eight stored values, widened.
+static inline __m256 widen(const void *base, int32_t element_type, int64_t i) {
+  if (element_type == SAMARA_F32) return _mm256_loadu_ps((const float *)base + i);
+  __m128i stored = _mm_loadu_si128((const __m128i *)((const uint16_t *)base + i));
+  return element_type == SAMARA_F16
+             ? _mm256_cvtph_ps(stored)
+             : _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(stored), 16));
+}
+
+// Where all |I| < 2^24 the product I·2^−s is exact in binary32, and one fused multiply-add rounds
+// once, to what the way through binary64 gives: that sum is inexact only if one side is below 2^−29
+// of the other, where both ways return the larger.
 static void form_weights_256(const void *base, int32_t element_type, const int32_t *integers,
                              int32_t scale_exponent, float *weights, int64_t count) {
   const __m256d unit =
       _mm256_castsi256_pd(_mm256_set1_epi64x((long long)(1023 - scale_exponent) << 52));
-  const int wide = element_type == SAMARA_F32;
+  const __m256 narrow_unit = _mm256_castsi256_ps(_mm256_set1_epi32((127 - scale_exponent) << 23));
+  const __m256i high_byte = _mm256_set1_epi32((int)0xFF000000u);
+  const int may_be_narrow = scale_exponent >= 0 && scale_exponent <= 126;
   int64_t i = 0;
-  for (; i + 4 <= count; i += 4) {
-    __m128 from;
-    if (wide) {
-      from = _mm_loadu_ps((const float *)base + i);
+  for (; i + 8 <= count; i += 8) {
+    __m256 from = widen(base, element_type, i);
+    __m256i sums = _mm256_loadu_si256((const __m256i *)(integers + i));
+    int small = _mm256_testz_si256(_mm256_abs_epi32(sums), high_byte);
+    if (__builtin_expect(may_be_narrow && small, 1)) {
+      _mm256_storeu_ps(weights + i, _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums), narrow_unit, from));
     } else {
-      __m128i stored = _mm_loadl_epi64((const __m128i *)((const uint16_t *)base + i));
-      from = element_type == SAMARA_F16
-                 ? _mm_cvtph_ps(stored)
-                 : _mm_castsi128_ps(_mm_slli_epi32(_mm_cvtepu16_epi32(stored), 16));
+      __m128 low = form(_mm256_castps256_ps128(from), _mm256_castsi256_si128(sums), unit);
+      __m128 high =
+          form(_mm256_extractf128_ps(from, 1), _mm256_extracti128_si256(sums, 1), unit);
+      _mm256_storeu_ps(weights + i, _mm256_set_m128(high, low));
     }
-    _mm_storeu_ps(weights + i, form(from, _mm_loadu_si128((const __m128i *)(integers + i)), unit));
   }
-  form_weights((const char *)base + i * (wide ? 4 : 2), element_type, integers + i, scale_exponent,
-               weights + i, count - i);
+  form_weights((const char *)base + i * (element_type == SAMARA_F32 ? 4 : 2), element_type,
+               integers + i, scale_exponent, weights + i, count - i);
 }
 
 #pragma clang attribute pop

@@ -212,27 +212,43 @@ static inline __m256 form(__m256 base, __m256i integers, __m512d unit) {
   return _mm512_cvtpd_ps(_mm512_add_pd(_mm512_cvtps_pd(base), moved));
 }
 
+// Sixteen stored values, widened.
+static inline __m512 widen(const void *base, int32_t element_type, int64_t i) {
+  if (element_type == SAMARA_F32) return _mm512_loadu_ps((const float *)base + i);
+  __m256i stored = _mm256_loadu_si256((const __m256i *)((const uint16_t *)base + i));
+  return element_type == SAMARA_F16
+             ? _mm512_cvtph_ps(stored)
+             : _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(stored), 16));
+}
+
+// Where all |I| < 2^24 the product I·2^−s is exact in binary32, and one fused multiply-add rounds
+// once, to what the way through binary64 gives: that sum is inexact only if one side is below 2^−29
+// of the other, where both ways return the larger.
 static void form_weights_512(const void *base, int32_t element_type, const int32_t *integers,
                              int32_t scale_exponent, float *weights, int64_t count) {
   const __m512d unit =
       _mm512_castsi512_pd(_mm512_set1_epi64((long long)(1023 - scale_exponent) << 52));
-  const int wide = element_type == SAMARA_F32;
+  const __m512 narrow_unit = _mm512_castsi512_ps(_mm512_set1_epi32((127 - scale_exponent) << 23));
+  const int may_be_narrow = scale_exponent >= 0 && scale_exponent <= 126;
   int64_t i = 0;
-  for (; i + 8 <= count; i += 8) {
-    __m256 from;
-    if (wide) {
-      from = _mm256_loadu_ps((const float *)base + i);
+  for (; i + 16 <= count; i += 16) {
+    __m512 from = widen(base, element_type, i);
+    __m512i sums = _mm512_loadu_si512(integers + i);
+    // The sums of a block come from the first cache, so nothing else fetches ahead.
+    __builtin_prefetch((const char *)base + 4 * (i + 512), 0, 3);
+    __builtin_prefetch(weights + i + 512, 1, 3);
+    __mmask16 large = _mm512_cmpge_epu32_mask(_mm512_abs_epi32(sums), _mm512_set1_epi32(1 << 24));
+    if (__builtin_expect(may_be_narrow && !large, 1)) {
+      _mm512_storeu_ps(weights + i, _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums), narrow_unit, from));
     } else {
-      __m128i stored = _mm_loadu_si128((const __m128i *)((const uint16_t *)base + i));
-      from = element_type == SAMARA_F16
-                 ? _mm256_cvtph_ps(stored)
-                 : _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(stored), 16));
+      __m256 low = form(_mm512_castps512_ps256(from), _mm512_castsi512_si256(sums), unit);
+      __m256 high =
+          form(_mm512_extractf32x8_ps(from, 1), _mm512_extracti32x8_epi32(sums, 1), unit);
+      _mm512_storeu_ps(weights + i, _mm512_insertf32x8(_mm512_castps256_ps512(low), high, 1));
     }
-    __m256i sums = _mm256_loadu_si256((const __m256i *)(integers + i));
-    _mm256_storeu_ps(weights + i, form(from, sums, unit));
   }
-  form_weights((const char *)base + i * (wide ? 4 : 2), element_type, integers + i, scale_exponent,
-               weights + i, count - i);
+  form_weights((const char *)base + i * (element_type == SAMARA_F32 ? 4 : 2), element_type,
+               integers + i, scale_exponent, weights + i, count - i);
 }
 
 #pragma clang attribute pop
