@@ -77,7 +77,7 @@ let package = Package(
     // 3
     library("FederatedCore", "Codecs", "SharedRandomness"),
     library("Transport", "Codecs", "WireProtocol", "Telemetry", "CLinux", "COpenSSL"),
-    library("GraphCompiler", "Tensors"),
+    library("GraphCompiler", "Tensors", "CKernels"),
     library("ModelFiles", "Codecs", "Tensors"),
 
     // 4

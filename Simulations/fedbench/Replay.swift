@@ -1,7 +1,7 @@
 // Apache-2.0.
 import CKernels
 import CommandLineTool
-import Execution
+
 import SharedRandomness
 import Tensors
 

@@ -1,0 +1,212 @@
+// Apache-2.0.
+import CKernels
+public import GraphCompiler
+import Tensors
+
+/// A plan bound to the memory of a workspace, ready to run any number of times.
+@safe public final class BoundPlan {
+  // SAFETY: `parameters` is allocated here and freed in deinit; the workspace and the table keep all
+  // other memory alive, and calls are bound again when the workspace's memory has moved.
+
+  /// The plan.
+  public let plan: ExecutionPlan
+  private let workspace: Workspace
+  private let constants: AlignedBuffer
+  private let parameters: UnsafeMutablePointer<BoundParameter>
+  private let positions: [Int]
+  private var calls: [KernelCall] = []
+  private var generation = -1
+
+  /// Binds a plan.
+  ///
+  /// - Throws: `ExecutionError` where the table lacks a parameter or has it in another shape.
+  public init(_ plan: ExecutionPlan, in workspace: Workspace) throws(ExecutionError) {
+    var positions: [Int] = []
+    for parameter in plan.graph.parameters {
+      guard let position = workspace.table.position(parameter.name) else {
+        throw .missingParameter(parameter.name)
+      }
+      let shape = workspace.table.entries[position].tensor.shape
+      guard shape == parameter.shape else {
+        throw .parameterShape(
+          parameter.name,
+          expected: "\(parameter.shape)",
+          found: "\(shape)"
+        )
+      }
+      positions.append(position)
+    }
+    self.plan = plan
+    self.workspace = workspace
+    self.positions = positions
+    constants = AlignedBuffer(byteCount: plan.constantBytes)
+    unsafe parameters = .allocate(capacity: max(1, positions.count))
+    for (value, data) in plan.graph.constants {
+      guard case .constant(let offset) = plan.places[value.index] else { continue }
+      for (index, element) in data.enumerated() {
+        unsafe constants.floats[offset / 4 + index] = element
+      }
+    }
+    workspace.reserve(arenaBytes: plan.arenaBytes, scratchBytes: plan.scratchBytes)
+  }
+
+  deinit { unsafe parameters.deallocate() }
+
+  // MARK: Inputs and outputs
+
+  /// Sets an input of integers.
+  public func set(_ name: String, integers: some Collection<Int32>) throws(ExecutionError) {
+    let value = try input(name)
+    try check(name, value, .integer, count: integers.count)
+    let target = unsafe address(value).assumingMemoryBound(to: Int32.self)
+    for (index, element) in integers.enumerated() { unsafe target[index] = element }
+  }
+
+  /// Sets an input of floats.
+  public func set(_ name: String, floats: some Collection<Float>) throws(ExecutionError) {
+    let value = try input(name)
+    try check(name, value, .float, count: floats.count)
+    let target = unsafe address(value).assumingMemoryBound(to: Float.self)
+    for (index, element) in floats.enumerated() { unsafe target[index] = element }
+  }
+
+  /// Elements of an output, valid until the next run of any plan of the workspace.
+  public func floats(_ name: String) throws(ExecutionError) -> [Float] {
+    let value = try output(name)
+    try check(name, value, .float, count: nil)
+    let count = plan.graph.type(of: value).shape.elementCount
+    let source = unsafe address(value).assumingMemoryBound(to: Float.self)
+    return unsafe Array(UnsafeBufferPointer(start: source, count: count))
+  }
+
+  /// Elements of an output of integers.
+  public func integers(_ name: String) throws(ExecutionError) -> [Int32] {
+    let value = try output(name)
+    try check(name, value, .integer, count: nil)
+    let count = plan.graph.type(of: value).shape.elementCount
+    let source = unsafe address(value).assumingMemoryBound(to: Int32.self)
+    return unsafe Array(UnsafeBufferPointer(start: source, count: count))
+  }
+
+  private func input(_ name: String) throws(ExecutionError) -> ValueID {
+    guard let found = plan.graph.inputs.first(where: { $0.name == name }) else {
+      throw .unknownValue(name)
+    }
+    return found.value
+  }
+
+  private func output(_ name: String) throws(ExecutionError) -> ValueID {
+    guard let found = plan.graph.outputs.first(where: { $0.name == name }) else {
+      throw .unknownValue(name)
+    }
+    return found.value
+  }
+
+  private func check(
+    _ name: String,
+    _ value: ValueID,
+    _ scalar: Scalar,
+    count: Int?
+  ) throws(ExecutionError) {
+    let type = plan.graph.type(of: value)
+    guard type.scalar == scalar, count.map({ $0 == type.shape.elementCount }) ?? true else {
+      throw .valueType(name, expected: "\(type)")
+    }
+  }
+
+  // MARK: Running
+
+  /// Runs the plan at w, or at w + epsilon · z for the direction set in the workspace.
+  ///
+  /// Allocates nothing. Results do not depend on the number of threads.
+  public func run(epsilon: Float? = nil) {
+    bindCalls()
+    bindParameters(epsilon)
+    for (node, call) in zip(plan.graph.nodes, calls) { node.operation.run(call) }
+  }
+
+  private func bindParameters(_ epsilon: Float?) {
+    let kernels = unsafe KernelTable.current.kernels.pointee
+    for (index, position) in positions.enumerated() {
+      let entry = workspace.table.entries[position]
+      let shape = entry.tensor.shape
+      var weight = unsafe samara_weight()
+      unsafe weight.rows = shape.rank == 1 ? 1 : Int64(shape.rows)
+      unsafe weight.columns = Int64(shape.columns)
+      unsafe weight.row_stride = weight.columns
+      unsafe weight.data = entry.tensor.bytes
+      unsafe weight.element_type = Int32(entry.tensor.type.rawValue)
+      if let start = entry.start {
+        unsafe weight.data = UnsafeRawPointer(workspace.masterAddress(start))
+        unsafe weight.element_type = Int32(ElementType.f32.rawValue)
+        if let epsilon {
+          unsafe weight.signs = UnsafePointer(workspace.signs.words.baseAddress)
+          unsafe weight.sign_offset = Int64(start)
+          unsafe weight.epsilon = epsilon
+        }
+      }
+      var vector: UnsafePointer<Float>?
+      if shape.rank == 1 {
+        if let widened = entry.widened {
+          unsafe vector = UnsafePointer(widened.floats.baseAddress)
+        } else if let offset = workspace.vectorOffsets[position], epsilon != nil {
+          let target = unsafe workspace.vectors.floats.baseAddress.map { unsafe $0 + offset }
+          unsafe kernels.materialize(&weight, 0, 1, target)
+          unsafe vector = UnsafePointer(target)
+        } else {
+          unsafe vector = weight.data.assumingMemoryBound(to: Float.self)
+        }
+      }
+      unsafe (parameters + index).initialize(to: BoundParameter(weight: weight, vector: vector))
+    }
+  }
+
+  private func bindCalls() {
+    guard generation != workspace.generation else { return }
+    generation = workspace.generation
+    let graph = plan.graph
+    calls = graph.nodes.map { node in
+      unsafe KernelCall(
+        team: workspace.team,
+        inputTypes: node.inputs.map(graph.type(of:)),
+        outputTypes: node.outputs.map(graph.type(of:)),
+        inputs: node.inputs.map { unsafe address($0) },
+        outputs: node.outputs.map { unsafe address($0) },
+        parameterPositions: node.parameters.map(\.index),
+        parameters: UnsafePointer(parameters),
+        scratch: workspace.scratch.baseAddress,
+        scratchStride: plan.scratchBytes
+      )
+    }
+  }
+
+  @unsafe private func address(_ value: ValueID) -> UnsafeMutableRawPointer {
+    switch plan.places[value.index] {
+    case .arena(let offset): unsafe workspace.arena.baseAddress + offset
+    case .constant(let offset): unsafe constants.baseAddress + offset
+    }
+  }
+}
+
+/// Why a plan cannot be bound or its values set.
+public enum ExecutionError: Error, CustomStringConvertible, Equatable {
+  /// The weights lack a parameter of the graph.
+  case missingParameter(String)
+  /// A parameter has another shape than the graph needs.
+  case parameterShape(String, expected: String, found: String)
+  /// No input or output of this name.
+  case unknownValue(String)
+  /// An input or output has another type.
+  case valueType(String, expected: String)
+
+  /// What is wrong, where.
+  public var description: String {
+    switch self {
+    case .missingParameter(let name): "the weights have no tensor \(name)"
+    case .parameterShape(let name, let expected, let found):
+      "\(name) has the shape \(found), where the model needs \(expected)"
+    case .unknownValue(let name): "the plan has no value named \(name)"
+    case .valueType(let name, let expected): "\(name) is \(expected)"
+    }
+  }
+}

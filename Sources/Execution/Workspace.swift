@@ -1,0 +1,171 @@
+// Apache-2.0.
+import CKernels
+import GraphCompiler
+public import SharedRandomness
+public import Tensors
+
+/// What one worker needs to train and evaluate: trainable weights, one direction, an arena.
+///
+/// Used by one caller at a time; a worker uses it for client after client.
+@safe public final class Workspace {
+  // SAFETY: owner of its buffers; kernel calls stay within them, as the shapes in the table say.
+
+  /// The base weights.
+  public let table: WeightTable
+  /// Threads that share the work.
+  public let team: ThreadTeam
+  let master: AlignedBuffer
+  let signs: AlignedBuffer
+  let vectors: AlignedBuffer
+  /// Offset in `vectors` of each trainable vector, by position in the table.
+  let vectorOffsets: [Int: Int]
+  private(set) var arena = AlignedBuffer(byteCount: 0)
+  private(set) var scratch = AlignedBuffer(byteCount: 0)
+  /// Changes when arena or scratch move.
+  private(set) var generation = 0
+
+  /// A workspace at the base weights.
+  public init(_ table: WeightTable, team: ThreadTeam) {
+    self.table = table
+    self.team = team
+    master = AlignedBuffer(floats: table.trainableCount)
+    signs = AlignedBuffer(byteCount: (table.trainableCount + 127) / 128 * 16)
+    var offsets: [Int: Int] = [:]
+    var end = 0
+    for (position, entry) in table.entries.enumerated()
+    where entry.start != nil && entry.tensor.shape.rank == 1 {
+      offsets[position] = end
+      end += (entry.tensor.shape.elementCount + 15) & ~15
+    }
+    vectorOffsets = offsets
+    vectors = AlignedBuffer(floats: end)
+    resetToBase()
+  }
+
+  /// Bytes held: weights, direction, arena and scratch.
+  public var byteCount: Int {
+    master.byteCount + signs.byteCount + vectors.byteCount + arena.byteCount + scratch.byteCount
+  }
+
+  /// Makes room for a plan.
+  func reserve(arenaBytes: Int, scratchBytes: Int) {
+    let allScratch = scratchBytes * team.threadCount
+    guard arenaBytes > arena.byteCount || allScratch > scratch.byteCount else { return }
+    if arenaBytes > arena.byteCount { arena = AlignedBuffer(byteCount: arenaBytes) }
+    if allScratch > scratch.byteCount { scratch = AlignedBuffer(byteCount: allScratch) }
+    generation += 1
+  }
+
+  // MARK: Weights
+
+  /// w ← the base weights.
+  public func resetToBase() {
+    let kernels = unsafe KernelTable.current.kernels.pointee
+    eachPart(blockSize: 1 << 14) { entry, range, at in
+      var weight = unsafe samara_weight()
+      unsafe weight.data = entry.tensor.bytes + range.lowerBound * entry.tensor.type.byteCount
+      unsafe weight.rows = 1
+      unsafe weight.columns = Int64(range.count)
+      unsafe weight.row_stride = weight.columns
+      unsafe weight.element_type = Int32(entry.tensor.type.rawValue)
+      unsafe kernels.materialize(&weight, 0, 1, masterAddress(at))
+    }
+  }
+
+  /// w[p] ← fl32(from[p] + 2^−scaleExponent · Σ_j amount_j z_j[p]).
+  ///
+  /// - Parameter isFromBase: `from` are the base weights, else the present ones.
+  public func form(_ replay: BankReplay, scaleExponent: Int, isFromBase: Bool) {
+    let kernels = unsafe KernelTable.current.kernels.pointee
+    let size = max(1 << 16, replay.blockSize)
+    let count = table.trainableCount
+    team.run(tasks: (count + size - 1) / size) { task, _ in
+      replay.run(task * size..<min(count, (task + 1) * size)) { part, sums in
+        unsafe sums.withUnsafeBufferPointer { integers in
+          forEachTensor(in: part) { entry, range, at in
+            let source =
+              unsafe isFromBase
+              ? entry.tensor.bytes + range.lowerBound * entry.tensor.type.byteCount
+              : UnsafeRawPointer(masterAddress(at))
+            unsafe kernels.form_weights(
+              source,
+              Int32((isFromBase ? entry.tensor.type : .f32).rawValue),
+              integers.baseAddress.map { unsafe $0 + (at - part.lowerBound) },
+              Int32(scaleExponent),
+              masterAddress(at),
+              Int64(range.count)
+            )
+          }
+        }
+      }
+    }
+  }
+
+  /// Generates the direction that the next perturbed runs and `move` use.
+  public func setDirection(_ direction: Direction) {
+    let count = table.trainableCount
+    let size = 1 << 17
+    team.run(tasks: (count + size - 1) / size) { task, _ in
+      let range = task * size..<min(count, (task + 1) * size)
+      let words = unsafe UnsafeMutableBufferPointer(
+        rebasing: signs.words[(range.lowerBound / 64)..<((range.upperBound + 127) / 128 * 2)]
+      )
+      var span = unsafe MutableSpan(_unsafeElements: words)
+      direction.bank.fillSigns(direction.index, elements: range, into: &span)
+    }
+  }
+
+  /// w ← w + step · z along the direction set last.
+  public func move(by step: Float) {
+    let kernels = unsafe KernelTable.current.kernels.pointee
+    let count = table.trainableCount
+    let size = 1 << 16
+    team.run(tasks: (count + size - 1) / size) { task, _ in
+      let start = task * size
+      unsafe kernels.apply_signs(
+        masterAddress(start),
+        signs.words.baseAddress,
+        Int64(start),
+        Int64(min(size, count - start)),
+        step
+      )
+    }
+  }
+
+  /// The present weights of a trainable tensor.
+  public func weights(of name: String) -> [Float]? {
+    guard let position = table.position(name), let start = table.entries[position].start else {
+      return nil
+    }
+    let count = table.entries[position].tensor.shape.elementCount
+    return unsafe Array(UnsafeBufferPointer(start: masterAddress(start), count: count))
+  }
+
+  @unsafe func masterAddress(_ element: Int) -> UnsafeMutablePointer<Float> {
+    unsafe master.baseAddress.assumingMemoryBound(to: Float.self) + element
+  }
+
+  private func eachPart(
+    blockSize: Int,
+    _ body: (WeightTable.Entry, _ range: Range<Int>, _ at: Int) -> Void
+  ) {
+    let count = table.trainableCount
+    team.run(tasks: (count + blockSize - 1) / blockSize) { task, _ in
+      forEachTensor(in: task * blockSize..<min(count, (task + 1) * blockSize), body)
+    }
+  }
+
+  /// Calls `body` with the parts of tensors that trainable elements `part` are: the tensor, its
+  /// elements, and the first of them as trainable element.
+  private func forEachTensor(
+    in part: Range<Int>,
+    _ body: (WeightTable.Entry, _ range: Range<Int>, _ at: Int) -> Void
+  ) {
+    for entry in table.entries {
+      guard let start = entry.start, start < part.upperBound else { continue }
+      let lower = max(part.lowerBound, start)
+      let upper = min(part.upperBound, start + entry.tensor.shape.elementCount)
+      if lower < upper { body(entry, lower - start..<upper - start, lower) }
+    }
+  }
+}

@@ -1,0 +1,139 @@
+// Apache-2.0.
+
+/// A graph with every byte it needs decided: what an executor runs without allocating.
+public struct ExecutionPlan: Sendable {
+  /// The computation.
+  public let graph: Graph
+  /// Where each value lies, by its index.
+  public let places: [Place]
+  /// Bytes of the arena.
+  public let arenaBytes: Int
+  /// Bytes no plan of this order of nodes can do with less than.
+  public let lowerBound: Int
+  /// Bytes of the constants, which no other plan may overwrite.
+  public let constantBytes: Int
+  /// Scratch a thread needs, in bytes, a multiple of 64.
+  public let scratchBytes: Int
+
+  /// Memory of a value: an offset in bytes, a multiple of 64.
+  public enum Place: Sendable, Hashable {
+    /// In the arena, which plans share.
+    case arena(Int)
+    /// Among the constants of the plan.
+    case constant(Int)
+  }
+
+  /// Plans `graph` for a team of `threads`.
+  public init(_ graph: Graph, threads: Int) {
+    self.graph = graph
+    let lifetimes = Lifetimes(graph)
+    let plan = MemoryPlan(lifetimes.intervals)
+    var constants: [ValueID: Int] = [:]
+    var end = 0
+    for (value, _) in graph.constants {
+      constants[value] = end
+      end += (graph.type(of: value).byteCount + 63) & ~63
+    }
+    constantBytes = end
+    places = graph.values.indices.map { index in
+      if let offset = constants[ValueID(index: index)] { return .constant(offset) }
+      return .arena(plan.offsets[lifetimes.intervalOfValue[index]])
+    }
+    arenaBytes = plan.arenaBytes
+    lowerBound = plan.lowerBound
+    let scratch = graph.nodes.map { node in
+      node.operation.scratchBytes(
+        node.inputs.map(graph.type(of:)),
+        node.parameters.map { graph.parameters[$0.index].shape },
+        threads: threads
+      )
+    }
+    scratchBytes = ((scratch.max() ?? 0) + 127) & ~63
+  }
+}
+
+extension ExecutionPlan.Place: CustomStringConvertible {
+  /// `128`, or `c128` for a constant.
+  public var description: String {
+    switch self {
+    case .arena(let offset): "\(offset)"
+    case .constant(let offset): "c\(offset)"
+    }
+  }
+}
+
+extension ExecutionPlan: CustomStringConvertible {
+  /// One line a node: operator, types, offsets, parameters, flops; then the totals.
+  public var description: String {
+    var lines: [String] = []
+    for (step, node) in graph.nodes.enumerated() {
+      let name = type(of: node.operation).name
+      let reads = node.inputs.map { "v\($0.index)@\(places[$0.index])" }
+      let weights = node.parameters.map { graph.parameters[$0.index].name }
+      let writes = node.outputs.map { "v\($0.index)@\(places[$0.index]) \(graph.type(of: $0))" }
+      lines.append(
+        "\(step) \(name)(\((reads + weights).joined(separator: ", "))) -> "
+          + writes.joined(separator: ", ")
+      )
+    }
+    lines.append(
+      "arena \(arenaBytes) bytes (lower bound \(lowerBound)), scratch \(scratchBytes) bytes a "
+        + "thread, \(graph.flops) flops"
+    )
+    return lines.joined(separator: "\n")
+  }
+}
+
+/// From which step to which each value is alive, after values have been merged in place.
+private struct Lifetimes {
+  private(set) var intervals: [MemoryPlan.Interval] = []
+  /// The interval that holds each value.
+  private(set) var intervalOfValue: [Int]
+
+  init(_ graph: Graph) {
+    let end = graph.nodes.count
+    var first = [Int](repeating: 0, count: graph.values.count)
+    var last = [Int](repeating: 0, count: graph.values.count)
+    // Inputs stay for the next run: a second pass may read them again.
+    for (_, value) in graph.inputs { last[value.index] = end }
+    for (step, node) in graph.nodes.enumerated() {
+      for value in node.inputs { last[value.index] = max(last[value.index], step) }
+      for value in node.outputs { (first[value.index], last[value.index]) = (step, step) }
+    }
+    for (_, value) in graph.outputs { last[value.index] = end }
+    // A value that takes over the memory of one that dies shares its interval.
+    var owner = Array(graph.values.indices)
+    let constants = Set(graph.constants.map(\.value.index))
+    for (step, node) in graph.nodes.enumerated() {
+      guard let output = node.outputs.first else { continue }
+      for position in node.operation.overwritableInputs {
+        let input = node.inputs[position]
+        let dies = last[input.index] == step && first[input.index] < step
+        let readOnce = node.inputs.filter { $0 == input }.count == 1
+        let kept = owner[input.index]
+        guard dies, readOnce, !constants.contains(input.index),
+          graph.type(of: input) == graph.type(of: output)
+        else { continue }
+        owner[output.index] = kept
+        break
+      }
+    }
+    var lastOfOwner = last
+    for value in graph.values.indices {
+      lastOfOwner[owner[value]] = max(lastOfOwner[owner[value]], last[value])
+    }
+    intervalOfValue = owner
+    var position: [Int: Int] = [:]
+    for value in graph.values.indices where owner[value] == value && !constants.contains(value) {
+      position[value] = intervals.count
+      intervals.append(
+        .init(
+          bytes: graph.values[value].byteCount,
+          first: first[value],
+          last: lastOfOwner[value]
+        )
+      )
+    }
+    intervalOfValue = owner.map { position[$0] ?? 0 }
+  }
+}
