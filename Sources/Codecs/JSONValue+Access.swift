@@ -32,6 +32,16 @@ public struct JSONField: Sendable {
     return text
   }
 
+  /// Text, or `fallback` where the field is missing or null.
+  public func string(default fallback: String) throws(JSONError) -> String {
+    isPresent ? try string() : fallback
+  }
+
+  /// A truth value, or `fallback` where the field is missing or null.
+  public func bool(default fallback: Bool) throws(JSONError) -> Bool {
+    isPresent ? try bool() : fallback
+  }
+
   /// A truth value.
   public func bool() throws(JSONError) -> Bool {
     guard case .bool(let flag) = value else { throw unexpected("true or false") }

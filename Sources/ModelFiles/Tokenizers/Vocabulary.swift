@@ -1,0 +1,114 @@
+// Apache-2.0.
+import Codecs
+
+/// Tokens and their ids, looked up by bytes: `String` would take canonically equal texts for one.
+struct Vocabulary: Sendable {
+  /// One more than the largest id.
+  let count: Int
+  /// Tokens held.
+  let entryCount: Int
+  private let blob: [UInt8]
+  /// Where each id's bytes begin and end; empty where an id has no token.
+  private let starts: [UInt32]
+  private let ends: [UInt32]
+  /// Ids by hash, -1 where free.
+  private let slots: [Int32]
+  private let mask: Int
+
+  /// Longest token, so that a text can be refused a look-up.
+  let longest: Int
+
+  /// How far an id may lie beyond the number of tokens: the tables are as long as the largest id.
+  static let slack = 65_536
+  /// More steps than any honest vocabulary needs to find a token.
+  static let maximumProbes = 512
+
+  /// Reads an object of tokens to ids; of a token that stands twice the last id counts.
+  init(_ field: JSONField) throws(JSONError) {
+    guard case .object(let members) = field.value else { throw field.unexpected("an object") }
+    guard members.count < Int(Int32.max) / 4 else { throw field.unexpected("fewer tokens") }
+    var capacity = 16
+    while capacity < members.count * 2 { capacity *= 2 }
+    mask = capacity - 1
+    let limit = members.count + Self.slack
+    var count = 0
+    for member in members {
+      guard case .integer(let id) = member.value, 0..<Int64(limit) ~= id else {
+        throw JSONField(member.value, path: "\(field.path).\(member.key)")
+          .unexpected("an id from 0 to \(limit - 1)")
+      }
+      count = max(count, Int(id) + 1)
+    }
+    var blob: [UInt8] = []
+    var starts = [UInt32](repeating: 0, count: count)
+    var ends = [UInt32](repeating: 0, count: count)
+    var slots = [Int32](repeating: -1, count: capacity)
+    var longest = 0
+    var entries = 0
+    for member in members {
+      guard case .integer(let value) = member.value else { continue }
+      let id = Int(value)
+      let bytes = Array(member.key.utf8)
+      var slot = Int(truncatingIfNeeded: Self.hash(bytes, 0..<bytes.count)) & mask
+      var probes = 0
+      while slots[slot] >= 0 {
+        let other = Int(slots[slot])
+        if blob[Int(starts[other])..<Int(ends[other])].elementsEqual(bytes) { break }
+        slot = (slot + 1) & mask
+        probes += 1
+        guard probes < Self.maximumProbes else {
+          throw field.unexpected("tokens that do not all collide")
+        }
+      }
+      if slots[slot] < 0 { entries += 1 }
+      starts[id] = UInt32(blob.count)
+      blob += bytes
+      guard blob.count <= Int(UInt32.max) else { throw field.unexpected("fewer bytes of tokens") }
+      ends[id] = UInt32(blob.count)
+      slots[slot] = Int32(id)
+      longest = max(longest, bytes.count)
+    }
+    self.count = count
+    entryCount = entries
+    self.blob = blob
+    self.starts = starts
+    self.ends = ends
+    self.slots = slots
+    self.longest = longest
+  }
+
+  /// The id of the token that these bytes spell.
+  func id(of bytes: [UInt8], _ range: Range<Int>) -> Int32? {
+    guard range.count <= longest else { return nil }
+    var slot = Int(truncatingIfNeeded: Self.hash(bytes, range)) & mask
+    while slots[slot] >= 0 {
+      let id = slots[slot]
+      let start = Int(starts[Int(id)])
+      if Int(ends[Int(id)]) - start == range.count {
+        var offset = 0
+        while offset < range.count, blob[start + offset] == bytes[range.lowerBound + offset] {
+          offset += 1
+        }
+        if offset == range.count { return id }
+      }
+      slot = (slot + 1) & mask
+    }
+    return nil
+  }
+
+  func id(of bytes: [UInt8]) -> Int32? { id(of: bytes, 0..<bytes.count) }
+
+  /// The bytes of a token; nil where the id has none.
+  func bytes(of id: Int32) -> ArraySlice<UInt8>? {
+    guard id >= 0, Int(id) < count, starts[Int(id)] < ends[Int(id)] else { return nil }
+    return blob[Int(starts[Int(id)])..<Int(ends[Int(id)])]
+  }
+
+  /// FNV-1a with a last mixing, so that the low bits depend on every byte.
+  @inline(__always)
+  static func hash(_ bytes: [UInt8], _ range: Range<Int>) -> UInt64 {
+    var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+    for index in range { hash = (hash ^ UInt64(bytes[index])) &* 0x100_0000_01B3 }
+    return ((hash ^ hash >> 32) &* 0x9E37_79B9_7F4A_7C15) >> 20
+  }
+}
