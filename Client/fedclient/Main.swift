@@ -1,5 +1,18 @@
 // Apache-2.0.
+import CommandLineTool
+
+/// The commands: one file and one line each.
+let commands: [Command] = [
+  tokenizeCommand
+]
+
 @main
 enum Main {
-  static func main() {}
+  static func main() {
+    Program(
+      "fedclient",
+      "Takes part in federated fine-tuning with data that stays on this machine.",
+      commands: commands
+    ).main()
+  }
 }
