@@ -67,7 +67,7 @@ let package = Package(
     library("Codecs", "COpenSSL"),
     library("SharedRandomness", "CKernels", "Codecs"),
     library("Telemetry"),
-    library("CommandLineTool"),
+    library("CommandLineTool", "Codecs"),
 
     // 2
     library("Tensors", "CKernels", "Codecs"),
@@ -240,7 +240,7 @@ let package = Package(
       "SharedRandomness"
     ),
     tests("DatasetsTests", "Datasets", "ModelFiles", "Codecs"),
-    tests("CommandLineToolTests", "CommandLineTool"),
+    tests("CommandLineToolTests", "CommandLineTool", "Codecs"),
     tests("RepositoryTests"),
   ]
 )

@@ -1,4 +1,5 @@
 // Apache-2.0.
+import Codecs
 
 /// The parsed command line of one command.
 public struct Arguments: Sendable {

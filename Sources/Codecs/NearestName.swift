@@ -13,8 +13,12 @@ public func nearestName(to name: String, among candidates: [String]) -> String? 
     .candidate
 }
 
-/// `; did you mean …?`, or nothing.
-func suggestion(for name: String, among candidates: [String], prefix: String = "") -> String {
+/// The words `; did you mean …?`, or nothing where no candidate is near.
+public func suggestion(
+  for name: String,
+  among candidates: [String],
+  prefix: String = ""
+) -> String {
   nearestName(to: name, among: candidates).map { "; did you mean \(prefix)\($0)?" } ?? ""
 }
 

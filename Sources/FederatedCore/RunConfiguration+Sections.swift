@@ -1,0 +1,133 @@
+// Apache-2.0.
+public import Codecs
+
+/// The `algorithm` object: read here only where the loop around an algorithm needs it.
+public struct AlgorithmSection: Sendable, Equatable {
+  /// The object as `AlgorithmCatalog.start` takes it.
+  public let json: JSONValue
+  /// Name in the catalog.
+  public let name: String
+  /// Local steps of a task.
+  public let steps: Int
+
+  init(_ file: ConfigurationSection) throws(FederationError) {
+    let section = try file.section("algorithm", known: nil)
+    name = try section.text("name")
+    steps = try section.integer("steps", in: 1...4096, standard: 200)
+    json = section.json
+  }
+}
+
+/// How texts become batches, the same at every client.
+public struct DataSection: Sendable, Equatable {
+  /// Format of the files, `auto` to recognise it.
+  public let format: String
+  /// Tokens of an example at most.
+  public let maximumLength: Int
+  /// Examples of a batch.
+  public let batchSize: Int
+  /// Chat template, `auto` to choose by the model's special tokens.
+  public let template: String
+
+  static let keys = ["format", "max_length", "batch_size", "template"]
+
+  init(_ section: ConfigurationSection) throws(FederationError) {
+    format = try section.text("format", standard: "auto")
+    maximumLength = try section.integer("max_length", in: 2...(1 << 17), standard: 256)
+    batchSize = try section.integer("batch_size", in: 1...4096, standard: 8)
+    template = try section.text("template", standard: "auto")
+  }
+}
+
+/// Who trains when.
+public struct ScheduleSection: Sendable, Equatable {
+  /// Name in the scheduler catalog.
+  public let policy: String
+  /// Contributions that close a round, k.
+  public let clients: Int
+  /// Clients asked for each contribution wanted, at least 1.
+  public let overSelection: Double
+  /// Contributions a round may close with when its deadline passes.
+  public let minimum: Int
+  /// Clients that must be ready before the first round.
+  public let startClients: Int
+  /// How long a round waits.
+  public let deadline: Duration
+
+  static let keys = ["policy", "clients", "over_selection", "minimum", "start_clients", "deadline"]
+
+  init(_ section: ConfigurationSection) throws(FederationError) {
+    policy = try section.text("policy", standard: "synchronous")
+    clients = try section.integer("clients", in: 1...RunConfiguration.maximumClients)
+    overSelection = try section.number("over_selection", in: 1...100, standard: 1)
+    minimum = try section.integer("minimum", in: 1...clients, standard: clients)
+    startClients = try section.integer(
+      "start_clients",
+      in: minimum...RunConfiguration.maximumClients,
+      standard: clients
+    )
+    deadline = try section.duration("deadline", standard: .seconds(3600))
+  }
+}
+
+/// Held-out data the server evaluates versions on.
+public struct EvaluationSection: Sendable, Equatable {
+  /// File or folder.
+  public let data: String
+  /// Rounds from one evaluation to the next; the first and the last version are always evaluated.
+  public let every: Int
+  /// Examples used at most.
+  public let limit: Int
+
+  static let keys = ["data", "every", "limit"]
+
+  init(_ section: ConfigurationSection) throws(FederationError) {
+    data = try section.text("data")
+    every = try section.integer("every", in: 1...RunConfiguration.maximumRounds, standard: 1)
+    limit = try section.integer("limit", in: 1...(1 << 30), standard: 1 << 30)
+  }
+}
+
+/// What only a simulation reads.
+public struct SimulationSection: Sendable, Equatable {
+  /// Clients simulated.
+  public let clients: Int
+  /// File or folder whose examples the clients share out.
+  public let data: String
+  /// `iid`, `dirichlet`, `field` or `shards`.
+  public let partition: String
+  /// Concentration of the Dirichlet partition.
+  public let alpha: Double
+  /// Field that a partition by field or by Dirichlet goes by.
+  public let field: String
+  /// Shards of each client in the partition by shards.
+  public let shardsPerClient: Int
+  /// Threads that train clients; the result does not depend on it.
+  public let workers: Int
+  /// Virtual seconds of a local step of a middling client.
+  public let stepSeconds: Double
+  /// How much speeds differ: the fastest client is this many times as fast as the slowest.
+  public let speedSpread: Double
+  /// Probability that a client is lost during a task.
+  public let dropout: Double
+
+  static let keys = [
+    "clients", "data", "partition", "workers", "step_seconds", "speed_spread", "dropout",
+  ]
+  static let partitionKeys = ["kind", "alpha", "field", "shards_per_client"]
+  static let partitions = ["iid", "dirichlet", "field", "shards"]
+
+  init(_ section: ConfigurationSection) throws(FederationError) {
+    clients = try section.integer("clients", in: 1...RunConfiguration.maximumClients)
+    data = try section.text("data")
+    let parts = try section.section("partition", known: Self.partitionKeys)
+    partition = try parts.word("kind", of: Self.partitions)
+    alpha = try parts.number("alpha", in: 1e-3...1e6, standard: 1)
+    field = try parts.text("field", standard: "label")
+    shardsPerClient = try parts.integer("shards_per_client", in: 1...(1 << 16), standard: 2)
+    workers = try section.integer("workers", in: 1...1024, standard: 1)
+    stepSeconds = try section.number("step_seconds", in: 0...1e6, standard: 0.1)
+    speedSpread = try section.number("speed_spread", in: 1...1e6, standard: 1)
+    dropout = try section.number("dropout", in: 0...1, standard: 0)
+  }
+}
