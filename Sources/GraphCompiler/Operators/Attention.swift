@@ -5,7 +5,8 @@ public import Tensors
 
 /// Scaled dot-product attention with grouped keys (Vaswani et al., 2017; Ainslie et al., 2023).
 ///
-/// Rows past a sequence's length are not read; their outputs are zero.
+/// Keys past a sequence's length are not read. Outputs past it are zero, or computed like the others
+/// where that is asked for.
 public struct Attention: Operator {
   /// Name in printed plans.
   public static let name = "attention"
@@ -15,13 +16,22 @@ public struct Attention: Operator {
   let headDimension: Int
   let isCausal: Bool
   let scale: Float
+  let computesPadding: Bool
 
   /// `heads` query heads share `keyHeads` heads of keys and values; scale 1/√D unless given.
-  public init(heads: Int, keyHeads: Int, headDimension: Int, isCausal: Bool, scale: Float? = nil) {
+  public init(
+    heads: Int,
+    keyHeads: Int,
+    headDimension: Int,
+    isCausal: Bool,
+    scale: Float? = nil,
+    computesPadding: Bool = false
+  ) {
     self.heads = heads
     self.keyHeads = keyHeads
     self.headDimension = headDimension
     self.isCausal = isCausal
+    self.computesPadding = computesPadding
     self.scale = scale ?? 1 / Float(headDimension).squareRoot()
   }
 
@@ -76,9 +86,9 @@ public struct Attention: Operator {
       for head in 0..<heads {
         let queryColumn = head * headDimension
         let keyColumn = head / (heads / keyHeads) * headDimension
-        for t in 0..<Int(length) {
+        for t in 0..<(computesPadding ? positions : Int(length)) {
           let row = sequence * positions + t
-          let keys = 0..<(isCausal ? t + 1 : Int(length))
+          let keys = 0..<(isCausal ? min(t + 1, Int(length)) : Int(length))
           let scores = keys.map { u in
             (0..<headDimension).reduce(0) { sum, i in
               sum + q[row, queryColumn + i] * k[sequence * positions + u, keyColumn + i]
@@ -122,14 +132,15 @@ public struct Attention: Operator {
       unsafe arguments.key_stride = Int64(keyWidth)
       unsafe arguments.value_stride = Int64(keyWidth)
       unsafe arguments.output_stride = Int64(queryWidth)
-      unsafe arguments.query_count = Int64(length)
+      let queries = computesPadding && length > 0 ? positions : length
+      unsafe arguments.query_count = Int64(queries)
       unsafe arguments.key_length = Int64(length)
       unsafe arguments.head_dimension = Int64(headDimension)
       unsafe arguments.causal = isCausal ? 1 : 0
       unsafe arguments.scale = scale
       unsafe arguments.scratch = call.scratch(thread)
       if length > 0 { unsafe kernels.attention(&arguments) }
-      for t in length..<positions {
+      for t in queries..<positions {
         unsafe (y + query + t * queryWidth).update(repeating: 0, count: headDimension)
       }
     }
