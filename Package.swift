@@ -216,7 +216,9 @@ let package = Package(
     tests("ModelFilesTests", "ModelFiles", "Codecs", "Tensors"),
     tests(
       "EngineTests",
+      "Datasets",
       "Execution",
+      "FederatedCore",
       "GraphCompiler",
       "Models",
       "FineTuning",

@@ -83,6 +83,20 @@ public final class WeightTable: Sendable {
     entries.filter { $0.start != nil }.map { ($0.name, $0.tensor.shape) }
   }
 
+  /// Names and shapes of all tensors, in canonical order.
+  public var shapes: [(name: String, shape: Shape)] {
+    entries.map { ($0.name, $0.tensor.shape) }
+  }
+
+  /// Base elements of a tensor, widened.
+  public func floats(of name: String) -> [Float]? {
+    guard let position = positions[name] else { return nil }
+    let tensor = entries[position].tensor
+    // SAFETY: the copy is made while `buffer` lives.
+    let buffer = Self.widened(tensor)
+    return unsafe Array(buffer.floats.prefix(tensor.shape.elementCount))
+  }
+
   /// Bytes held beside the stored tensors.
   public var byteCount: Int { entries.reduce(0) { $0 + ($1.widened?.byteCount ?? 0) } }
 

@@ -21,6 +21,7 @@ public import Tensors
   let vectorOffsets: [Int: Int]
   private(set) var arena = AlignedBuffer(byteCount: 0)
   private(set) var scratch = AlignedBuffer(byteCount: 0)
+  private var present: Direction?
   /// Changes when arena or scratch move.
   private(set) var generation = 0
 
@@ -103,6 +104,8 @@ public import Tensors
 
   /// Generates the direction that the next perturbed runs and `move` use.
   public func setDirection(_ direction: Direction) {
+    guard direction != present else { return }
+    present = direction
     let count = table.trainableCount
     let size = 1 << 17
     team.run(tasks: (count + size - 1) / size) { task, _ in

@@ -33,6 +33,26 @@ public enum ModelFolder {
     } catch { throw .malformed(file: path, reason: "\(error)") }
   }
 
+  /// Names of the plain files of a folder, bytewise sorted.
+  ///
+  /// - Throws: `ModelFileError.system` where it cannot be read.
+  public static func fileNames(_ directory: String) throws(ModelFileError) -> [String] {
+    guard let stream = unsafe opendir(directory) else {
+      throw .system(attempt: "read the folder \(directory)", code: errno)
+    }
+    defer { unsafe closedir(stream) }
+    var names: [String] = []
+    while let entry = unsafe readdir(stream) {
+      guard unsafe entry.pointee.d_type == UInt8(DT_REG) else { continue }
+      // SAFETY: readdir ends d_name with a zero and leaves it alone until the next call.
+      let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) { tuple in
+        unsafe tuple.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
+      }
+      names.append(name)
+    }
+    return names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+  }
+
   /// Writes a file whole or not at all.
   public static func write(_ bytes: [UInt8], to path: String) throws(ModelFileError) {
     var file = try AtomicFile(path: path)

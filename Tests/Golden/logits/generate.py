@@ -70,7 +70,9 @@ for index, (name, (kind, config, options)) in enumerate(CASES.items()):
     mask = torch.arange(19)[None, :] < lengths[:, None]
     ids = torch.where(mask, ids, torch.zeros_like(ids))
     with torch.no_grad():
-        out = model.float()(input_ids=ids, attention_mask=mask.long())
+        # Read again from the folder: casting a model would round its rotary frequencies too.
+        loaded = kind.from_pretrained(folder, dtype=torch.float32).eval()
+        out = loaded(input_ids=ids, attention_mask=mask.long())
     tensors = dict(input_ids=ids.float(), lengths=lengths.float())
     if hasattr(out, "logits"):
         tensors["logits"] = out.logits.float().contiguous()

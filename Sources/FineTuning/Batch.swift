@@ -1,0 +1,62 @@
+// Apache-2.0.
+import Datasets
+import Models
+
+/// Examples side by side, padded on the right to one of few lengths.
+struct Batch {
+  /// Rows of the batch, B; rows past the examples are empty.
+  let sequences: Int
+  /// Positions of a row, T.
+  let positions: Int
+  /// Token ids [B, T], 0 in the padding.
+  let ids: [Int32]
+  /// Positions before the padding [B]; 1 for an empty row, so that nothing divides by zero.
+  let lengths: [Int32]
+  /// What the loss counts: [B·T] shifted to the position that predicts, or [B] classes; −1 elsewhere.
+  let labels: [Int32]
+  /// Predictions the loss counts.
+  let countedLabels: Int
+
+  /// Assembles a batch for `head`.
+  init(_ examples: [Example], rows: Int, head: ModelHead, maximumPositions: Int) {
+    let longest = examples.map(\.tokens.count).max() ?? 1
+    sequences = rows
+    positions = min(Self.bucket(max(1, longest)), maximumPositions)
+    var ids = [Int32](repeating: 0, count: rows * positions)
+    var lengths = [Int32](repeating: 1, count: rows)
+    let isClassifier = head.isClassifier
+    var labels = [Int32](repeating: -1, count: isClassifier ? rows : rows * positions)
+    for (row, example) in examples.enumerated() {
+      let count = min(example.tokens.count, positions)
+      lengths[row] = Int32(max(1, count))
+      for position in 0..<count { ids[row * positions + position] = example.tokens[position] }
+      if isClassifier {
+        labels[row] = example.classIndex ?? -1
+      } else {
+        for position in 1..<max(1, count) where example.labels[position] >= 0 {
+          labels[row * positions + position - 1] = example.labels[position]
+        }
+      }
+    }
+    self.ids = ids
+    self.lengths = lengths
+    self.labels = labels
+    countedLabels = labels.count { $0 >= 0 }
+  }
+
+  /// The length a row of `count` positions is padded to: few lengths, little padding.
+  static func bucket(_ count: Int) -> Int {
+    switch count {
+    case ...64: (count + 15) / 16 * 16
+    case ...256: (count + 31) / 32 * 32
+    default: (count + 127) / 128 * 128
+    }
+  }
+}
+
+extension ModelHead {
+  /// Whether there is one prediction a sequence.
+  var isClassifier: Bool {
+    if case .classifier = self { true } else { false }
+  }
+}

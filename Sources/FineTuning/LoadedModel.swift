@@ -1,0 +1,177 @@
+// Apache-2.0.
+public import Codecs
+public import Execution
+import GraphCompiler
+public import ModelFiles
+public import Models
+import SharedRandomness
+import Tensors
+
+/// Which model is wanted, and for what.
+public struct ModelRequest: Sendable {
+  /// Folder in the Hugging Face layout: `config.json`, weights, tokenizer.
+  public let directory: String
+  /// The head; nil for the one the checkpoint was saved with.
+  public let head: ModelHead?
+  /// Which tensors can change.
+  public let trainable: ParameterSelection
+  /// Key of the random numbers a new head is made of.
+  public let headSeed: UInt64
+
+  /// A request.
+  public init(
+    directory: String,
+    head: ModelHead? = nil,
+    trainable: ParameterSelection = ParameterSelection([]),
+    headSeed: UInt64 = 0
+  ) {
+    self.directory = directory
+    self.head = head
+    self.trainable = trainable
+    self.headSeed = headSeed
+  }
+}
+
+/// A model ready to work with: base weights mapped from their files, shared by all who use it.
+public final class LoadedModel: Sendable {
+  /// What was asked for.
+  public let request: ModelRequest
+  /// The family, with its configuration.
+  public let family: any ModelFamily
+  /// The head in use.
+  public let head: ModelHead
+  /// `config.json` as stored.
+  public let configuration: JSONValue
+  /// The weights as stored.
+  public let checkpoint: Checkpoint
+  /// The weights as plans read them.
+  public let table: WeightTable
+  /// Tensors of the model that were made new, because the checkpoint lacks them.
+  public let newTensors: [String]
+  /// Tensors of the checkpoint that the model does not read.
+  public let unusedTensors: [String]
+
+  /// Opens a folder.
+  ///
+  /// - Throws: `FineTuningError` where the folder is not a model of a known family, or no tensor is
+  ///   matched though patterns were given.
+  public init(_ request: ModelRequest) throws(FineTuningError) {
+    let directory = request.directory
+    self.request = request
+    let configuration = try FineTuningError.inModel(directory) {
+      try ModelFolder.json("\(directory)/config.json")
+    }
+    let checkpoint = try FineTuningError.inModel(directory) { try Checkpoint(directory: directory) }
+    let family = try FineTuningError.inModel(directory) {
+      try ModelFamilies.open(configuration, hasTensor: checkpoint.contains)
+    }
+    self.configuration = configuration
+    self.checkpoint = checkpoint
+    self.family = family
+    head = request.head ?? family.storedHead
+    let head = self.head
+    let parameters = try FineTuningError.inModel(directory) {
+      try family.graph(GraphRequest(sequences: 1, positions: 1, head: head, hasLoss: false))
+        .parameters
+    }
+    var tensors: [String: StoredTensor] = [:]
+    var missing: [String] = []
+    var new: [String] = []
+    for parameter in parameters {
+      if checkpoint.contains(parameter.name) {
+        tensors[parameter.name] = try FineTuningError.inModel(directory) {
+          try Self.stored(parameter.name, parameter.shape, checkpoint)
+        }
+      } else if family.newTensors.contains(parameter.name) {
+        new.append(parameter.name)
+        tensors[parameter.name] = Self.made(
+          parameter.shape,
+          seed: request.headSeed,
+          index: UInt32(new.count)
+        )
+      } else {
+        missing.append(parameter.name)
+      }
+    }
+    guard missing.isEmpty else {
+      throw .model(directory: directory, reason: "\(ModelError.missingTensors(missing))")
+    }
+    newTensors = new
+    unusedTensors = checkpoint.tensors.map(\.name).filter { tensors[$0] == nil }
+    table = WeightTable(tensors, isTrainable: request.trainable.contains)
+    guard request.trainable.patterns.isEmpty || table.trainableCount > 0 else {
+      throw .nothingTrainable(patterns: request.trainable.patterns)
+    }
+  }
+
+  /// Trainable scalars, d.
+  public var parameterCount: Int { table.trainableCount }
+
+  /// Bytes of the weight files, mapped and not copied.
+  public var mappedBytes: Int { checkpoint.tensors.reduce(0) { $0 + $1.range.count } }
+
+  /// What names the base: everybody whose digest is equal reaches the same weights by the same
+  /// integers.
+  ///
+  ///     "samara base 1", checkpoint digest, varint count of trainable tensors,
+  ///     for each: string name, varint rank, varint extent…; varint count of new tensors,
+  ///     for each: string name; u64 head seed
+  ///
+  /// The first call reads every byte of the checkpoint.
+  public var baseDigest: Digest {
+    var writer = ByteWriter()
+    writer.write(string: "samara base 1")
+    writer.write(bytes: checkpoint.digest.bytes)
+    writer.write(count: table.trainable.count)
+    for (name, shape) in table.trainable {
+      writer.write(string: name)
+      writer.write(count: shape.rank)
+      for extent in shape.dimensions { writer.write(count: extent) }
+    }
+    writer.write(count: newTensors.count)
+    for name in newTensors { writer.write(string: name) }
+    writer.write(newTensors.isEmpty ? 0 : request.headSeed)
+    return Digest.sha256(of: writer.bytes)
+  }
+
+  private static func stored(
+    _ name: String,
+    _ shape: Shape,
+    _ checkpoint: Checkpoint
+  ) throws -> StoredTensor {
+    let entry = try checkpoint.entry(name)
+    guard entry.shape == shape.dimensions else {
+      throw ModelError.tensorShape(
+        name: name,
+        expected: "\(shape)",
+        found: "\(Shape(entry.shape))"
+      )
+    }
+    let bytes = try checkpoint.bytes(of: name)
+    // SAFETY: the bytes hold the entry's elements, aligned, while `bytes` lives, and the tensor keeps
+    // it alive. An empty tensor has no address; nothing reads from it.
+    guard let address = unsafe bytes.bytes.baseAddress else {
+      return StoredTensor(shape: shape, floats: [])
+    }
+    return unsafe StoredTensor(
+      shape: shape,
+      type: try entry.elementType(),
+      bytes: address,
+      owner: bytes
+    )
+  }
+
+  /// A new tensor: a matrix uniform in ±0.02·√3 (the deviation transformers starts heads with), a
+  /// vector zero. Uniform, because its bits need no library of mathematics.
+  private static func made(_ shape: Shape, seed: UInt64, index: UInt32) -> StoredTensor {
+    guard shape.rank > 1 else {
+      return StoredTensor(shape: shape, floats: [Float](repeating: 0, count: shape.elementCount))
+    }
+    var stream = RandomStream(key: seed, purpose: .headInitialization, client: index)
+    let floats = (0..<shape.elementCount).map { _ in
+      // 24 bits, so that the product is rounded once.
+      Float(Int32(bitPattern: stream.next32()) >> 8) * (0.034641016 * 0x1p-23)
+    }
+    return StoredTensor(shape: shape, floats: floats)
+  }
+}
