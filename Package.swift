@@ -244,5 +244,21 @@ let package = Package(
     tests("DatasetsTests", "Datasets", "ModelFiles", "Codecs"),
     tests("CommandLineToolTests", "CommandLineTool", "Codecs"),
     tests("RepositoryTests"),
+
+    // Hostile input: the targets and the replay of their corpora.
+    library("Fuzzing", path: "Tests/Fuzz/Targets", "ModelFiles", "Codecs"),
+    tests("FuzzingTests", "Fuzzing"),
   ]
 )
+
+// The fuzzer brings its own `main`, so it is built alone, with its sanitizer: scripts/fuzz.
+if Context.environment["SAMARA_FUZZ"] == "1" {
+  package.targets.append(
+    .executableTarget(
+      name: "fuzz",
+      dependencies: ["Fuzzing"],
+      path: "Tests/Fuzz/Main",
+      swiftSettings: house + [.unsafeFlags(["-parse-as-library"])]
+    )
+  )
+}
