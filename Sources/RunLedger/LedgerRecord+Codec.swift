@@ -13,6 +13,7 @@ extension LedgerRecord: WireCodable {
     case aggregation
     case evaluation
     case state
+    case base
   }
 
   /// What is unique about a record.
@@ -31,6 +32,7 @@ extension LedgerRecord: WireCodable {
     case .aggregation: .aggregation
     case .evaluation: .evaluation
     case .state: .state
+    case .base: .base
     }
   }
 
@@ -46,6 +48,7 @@ extension LedgerRecord: WireCodable {
     case .aggregation(let run, let round, _, _): Key(run: run, round: round, client: 0)
     case .evaluation(let run, let round, _, _): Key(run: run, round: round, client: 0)
     case .state(let run, _, _): Key(run: run)
+    case .base(let run, _): Key(run: run, round: 0, client: 0)
     }
   }
 
@@ -85,6 +88,7 @@ extension LedgerRecord: WireCodable {
       writer.write(loss.bitPattern)
       writer.write(UInt8(accuracy == nil ? 0 : 1))
       if let accuracy { writer.write(accuracy.bitPattern) }
+    case .base(_, let digest): digest.encode(into: &writer)
     case .state(_, let state, let reason):
       writer.write(string: state.rawValue)
       writer.write(string: reason)
@@ -95,7 +99,7 @@ extension LedgerRecord: WireCodable {
   public init(from reader: inout ByteReader) throws(CodecError) {
     let code = try reader.read(UInt8.self)
     guard let kind = Kind(rawValue: code) else {
-      throw .outOfRange(field: "record kind", value: "\(code)", allowed: "1...7")
+      throw .outOfRange(field: "record kind", value: "\(code)", allowed: "1...8")
     }
     let run = try Self.number(&reader, "run")
     switch kind {
@@ -156,6 +160,7 @@ extension LedgerRecord: WireCodable {
         loss: loss,
         accuracy: hasAccuracy ? Double(bitPattern: try reader.read(UInt64.self)) : nil
       )
+    case .base: self = .base(run: run, digest: try Digest(from: &reader))
     case .state:
       let name = try reader.readString(limit: 64, field: "state")
       guard let state = RunState(rawValue: name) else {

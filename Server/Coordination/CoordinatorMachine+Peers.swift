@@ -1,0 +1,109 @@
+// Apache-2.0.
+import Codecs
+import RunLedger
+import Telemetry
+import WireProtocol
+
+/// Connections and what they say.
+extension CoordinatorMachine {
+  mutating func connected(
+    _ peer: PeerNumber,
+    _ name: String,
+    _ now: Duration,
+    _ effects: inout Effects
+  ) {
+    if let old = peerOf[name] {
+      // The client is back before its old connection was found dead.
+      closed(old, now, &effects)
+      effects.actions.append(.close(old))
+    }
+    peers[peer] = Peer(name: name)
+    peerOf[name] = peer
+  }
+
+  mutating func closed(_ peer: PeerNumber, _ now: Duration, _ effects: inout Effects) {
+    guard let gone = peers.removeValue(forKey: peer) else { return }
+    if peerOf[gone.name] == peer { peerOf[gone.name] = nil }
+    guard let active else { return }
+    runs[active]?.left(peer, gone.name, now: now, &effects)
+  }
+
+  mutating func received(
+    _ peer: PeerNumber,
+    _ message: Message,
+    _ now: Duration,
+    _ effects: inout Effects
+  ) {
+    guard let sender = peers[peer] else { return }
+    let name = sender.name
+    if case .hello(let hello) = message {
+      greet(peer, name, hello, &effects)
+      return
+    }
+    guard sender.hasGreeted else {
+      refuse(peer, "say hello first", &effects)
+      return
+    }
+    switch message {
+    case .ready(let ready):
+      runs[ready.run]?.ready(peer, name, ready.answer, now: now, &effects)
+    case .result(let result):
+      guard runs[result.run] != nil else {
+        refuse(peer, "there is no run \(result.run)", &effects)
+        return
+      }
+      runs[result.run]?.result(peer, name, result, now: now, &effects)
+    case .resend(let run): runs[run]?.resend(name, &effects)
+    case .failure(let failure):
+      if runs[failure.run] != nil {
+        runs[failure.run]?.taskFailed(name, failure.text, now: now, &effects)
+      } else {
+        effects.actions.append(.log(.warning, "client \(name): \(failure.text)"))
+      }
+    case .hello, .welcome, .offer, .task, .acknowledged, .runEnd, .admin, .reply:
+      refuse(peer, "a client does not send \(message.kind)", &effects)
+    }
+  }
+
+  /// Offers a run to every client that has said hello.
+  func offerToAll(_ run: UInt32, _ effects: inout Effects) {
+    for (peer, state) in peers.sorted(by: { $0.key < $1.key }) where state.hasGreeted {
+      offer(run, to: peer, &effects)
+    }
+  }
+
+  private mutating func greet(
+    _ peer: PeerNumber,
+    _ name: String,
+    _ hello: ClientHello,
+    _ effects: inout Effects
+  ) {
+    guard hello.version == Message.version else {
+      refuse(
+        peer,
+        "you speak version \(hello.version) of the protocol, the server \(Message.version): "
+          + "use programs of one release",
+        &effects
+      )
+      return
+    }
+    peers[peer]?.hasGreeted = true
+    effects.send(peer, .welcome(Welcome(software: software)))
+    if let active { offer(active, to: peer, &effects) }
+  }
+
+  private func offer(_ id: UInt32, to peer: PeerNumber, _ effects: inout Effects) {
+    guard let run = runs[id], run.phase == .gathering || run.phase == .training else { return }
+    effects.send(
+      peer,
+      .offer(RunOffer(run: id, configuration: run.configuration.encoded))
+    )
+  }
+
+  private func refuse(_ peer: PeerNumber, _ text: String, _ effects: inout Effects) {
+    let name = peers[peer]?.name ?? "?"
+    effects.actions.append(.log(.warning, "client \(name) is sent away: \(text)"))
+    effects.send(peer, .failure(Failure(run: 0, text: text)))
+    effects.steps.append(.act(.close(peer)))
+  }
+}

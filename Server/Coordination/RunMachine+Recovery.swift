@@ -1,0 +1,87 @@
+// Apache-2.0.
+import Codecs
+import FederatedCore
+import RunLedger
+
+/// A ledger that does not lead to what it says.
+public enum RecoveryError: Error, Equatable, Sendable, CustomStringConvertible {
+  /// The records of a run are not in an order that this program writes.
+  case records(run: UInt32, String)
+  /// The fold of a round comes to another version than the one recorded.
+  case digest(run: UInt32, round: UInt32)
+
+  /// What was wrong, where, and what to do.
+  public var description: String {
+    switch self {
+    case .records(let run, let fault):
+      "ledger: run \(run): \(fault); restore a backup of the file"
+    case .digest(let run, let round):
+      "ledger: run \(run): round \(round + 1) does not lead to the version recorded; "
+        + "use the program that wrote it"
+    }
+  }
+}
+
+extension RunMachine {
+  /// The run as its records leave it: every fold is done again and checked against its digest.
+  ///
+  /// - Throws: `RecoveryError`, or what the algorithm refuses.
+  init(id: UInt32, records: [LedgerRecord]) throws {
+    guard case .run(_, _, let bytes)? = records.first else {
+      throw RecoveryError.records(run: id, "does not begin with its configuration")
+    }
+    do {
+      try self.init(id: id, configuration: RunConfiguration(decoding: bytes))
+    } catch let error as CodecError {
+      throw RecoveryError.records(run: id, "its configuration is refused: \(error)")
+    }
+    for record in records.dropFirst() { try replay(record) }
+  }
+
+  private mutating func replay(_ record: LedgerRecord) throws {
+    switch record {
+    case .run: throw RecoveryError.records(run: id, "has two configurations")
+    case .base(_, let digest):
+      base = digest
+      digests = [session.digest(base: digest)]
+    case .client(_, let ordinal, let name, let examples):
+      guard ordinal == UInt32(clients.count) else {
+        throw RecoveryError.records(run: id, "client \(ordinal) is out of order")
+      }
+      clients.append(Client(name: name, examples: examples))
+      ordinals[name] = ordinal
+    case .task(_, let round, let client, let steps):
+      guard round == self.round else { return }
+      guard client < UInt32(clients.count) else {
+        throw RecoveryError.records(run: id, "a task of client \(client), which there is not")
+      }
+      tasks[client] = Int(steps)
+    case .contribution(_, let round, let client, let loss, let payload):
+      // One that became durable after its round had closed does not count.
+      guard round == self.round, tasks[client] != nil else { return }
+      results[client] = Held(payload: payload, loss: loss)
+      arrivals.append(client)
+    case .aggregation(_, let round, let weights, let digest): try refold(round, weights, digest)
+    case .evaluation(_, let version, let loss, let accuracy):
+      scores[version] = VersionScore(loss: loss, accuracy: accuracy)
+    case .state(_, let state, let reason):
+      if state != .running { phase = .ended(state, reason: reason) }
+    }
+  }
+
+  private mutating func refold(
+    _ round: UInt32,
+    _ weights: [LedgerRecord.ClientWeight],
+    _ digest: Digest
+  ) throws {
+    guard round == self.round, let base, weights.allSatisfy({ results[$0.client] != nil }) else {
+      throw RecoveryError.records(run: id, "round \(round + 1) lacks what it was made of")
+    }
+    let contributions = try weighted(weights.map(\.client))
+    try session.fold(contributions)
+    guard contributions.map(\.weight) == weights.map(\.weight),
+      session.digest(base: base) == digest
+    else { throw RecoveryError.digest(run: id, round: round) }
+    advance(to: digest, contributions)
+  }
+}

@@ -1,0 +1,279 @@
+// Apache-2.0.
+import Codecs
+import FederatedAlgorithms
+import FederatedCore
+import RunLedger
+import Telemetry
+import WireProtocol
+
+/// One run as a value: who takes part, the round that is open, the integers of the version.
+///
+/// Everything that must survive goes through the ledger first, so `RunMachine(id:records:)` makes
+/// the same value again.
+struct RunMachine: Sendable {
+  /// Where the run stands.
+  enum Phase: Sendable, Equatable {
+    /// The server loads the model.
+    case preparing
+    /// Clients are waited for.
+    case gathering
+    case training
+    /// All rounds are done, held-out scores are outstanding.
+    case scoring
+    case ended(RunState, reason: String)
+  }
+
+  /// A client that took part, by its ordinal for good.
+  struct Client: Sendable, Equatable {
+    let name: String
+    let examples: UInt64
+  }
+
+  /// A client that is connected and ready.
+  struct Member: Sendable {
+    let peer: PeerNumber
+    let examples: UInt64
+    /// Version it holds, nil where what it holds is in doubt.
+    var version: UInt32?
+  }
+
+  /// A contribution of the open round.
+  struct Held: Sendable {
+    let payload: [UInt8]
+    let loss: Float
+  }
+
+  let id: UInt32
+  let configuration: RunConfiguration
+  var phase = Phase.preparing
+  var session: any AlgorithmSession
+  var scheduler: any Scheduler
+  var base: Digest?
+
+  var clients: [Client] = []
+  var ordinals: [String: UInt32] = [:]
+  var members: [String: Member] = [:]
+  /// Last words of clients that failed or cannot take part.
+  var problems: [String: String] = [:]
+
+  /// Rounds done; also the version the clients train from.
+  var round: UInt32 = 0
+  /// Digests of the versions 0...round, once the base is known.
+  var digests: [Digest] = []
+  var history = RoundHistory()
+  /// Steps of the tasks of the open round.
+  var tasks: [UInt32: Int] = [:]
+  /// Contributions whose commit is under way.
+  var inFlight: [UInt32: Held] = [:]
+  /// Contributions that are safe, in the order they became so.
+  var arrivals: [UInt32] = []
+  var results: [UInt32: Held] = [:]
+  var failed: Set<UInt32> = []
+  var begunAt: Duration = .zero
+
+  var scores: [UInt32: VersionScore] = [:]
+  var unscored: Set<UInt32> = []
+  /// Rounds whose report waits for a score.
+  var reports: [RoundReport] = []
+
+  /// A run as submitted.
+  ///
+  /// - Throws: `FederationError` or `AlgorithmError` where its settings name what there is not.
+  init(id: UInt32, configuration: RunConfiguration) throws {
+    self.id = id
+    self.configuration = configuration
+    session = try AlgorithmCatalog.start(
+      algorithm: configuration.algorithm.json,
+      key: configuration.runKey
+    )
+    scheduler = try SchedulerCatalog.start(
+      configuration.schedule,
+      steps: configuration.algorithm.steps,
+      key: configuration.runKey
+    )
+  }
+
+  var isOver: Bool {
+    if case .ended = phase { true } else { false }
+  }
+
+  /// The model is loaded, or the run ends.
+  mutating func prepared(
+    _ result: Result<Digest, PreparationFailure>,
+    now: Duration,
+    _ effects: inout Effects
+  ) {
+    guard phase == .preparing else { return }
+    switch result {
+    case .failure(let failure): end(.failed, failure.description, &effects)
+    case .success(let found):
+      if let base, base != found {
+        end(
+          .failed,
+          "the model in \(configuration.model) has changed since the run began: "
+            + "it was \(DigestPrefix(base)) and is \(DigestPrefix(found)); put it back and resubmit",
+          &effects
+        )
+        return
+      }
+      if base == nil {
+        effects.records.append(.base(run: id, digest: found))
+        base = found
+        digests = [session.digest(base: found)]
+      }
+      if round == UInt32(configuration.rounds) {
+        phase = .scoring
+      } else {
+        phase = clients.isEmpty ? .gathering : .training
+      }
+      score(&effects)
+      if phase == .training { begin(now, &effects) }
+      finishIfDone(&effects)
+    }
+  }
+
+  /// A client is ready, or says why not.
+  mutating func ready(
+    _ peer: PeerNumber,
+    _ name: String,
+    _ answer: RunReady.Answer,
+    now: Duration,
+    _ effects: inout Effects
+  ) {
+    guard phase == .gathering || phase == .training else { return }
+    switch answer {
+    case .refused(let reason):
+      problems[name] = reason
+      effects.actions.append(.log(.warning, "client \(name) cannot take part: \(reason)"))
+    case .ready(let holding):
+      if let fault = fault(in: holding) {
+        problems[name] = fault
+        effects.actions.append(.log(.warning, "client \(name) is refused: \(fault)"))
+        effects.send(peer, .failure(Failure(run: id, text: fault)))
+        return
+      }
+      problems[name] = nil
+      members[name] = Member(
+        peer: peer,
+        examples: holding.examples,
+        version: heldVersion(holding)
+      )
+      if phase == .gathering {
+        startIfEnough(now, &effects)
+      } else {
+        join(name, now: now, &effects)
+      }
+    }
+  }
+
+  /// A connection is gone.
+  mutating func left(_ peer: PeerNumber, _ name: String, now: Duration, _ effects: inout Effects) {
+    guard members[name]?.peer == peer else { return }
+    members[name] = nil
+    guard phase == .training, let ordinal = ordinals[name] else { return }
+    perform(scheduler.handle(.away(client: ordinal), now: now), now, &effects)
+  }
+
+  mutating func timer(now: Duration, _ effects: inout Effects) {
+    guard phase == .training else { return }
+    perform(scheduler.handle(.timer, now: now), now, &effects)
+  }
+
+  /// Ends the run.
+  mutating func end(_ state: RunState, _ reason: String, _ effects: inout Effects) {
+    phase = .ended(state, reason: reason)
+    effects.records.append(.state(run: id, state: state, reason: reason))
+    if let digest = digests.last {
+      for (_, member) in members.sorted(by: { $0.key < $1.key }) {
+        effects.send(member.peer, .runEnd(runEnd(state, reason, digest)))
+      }
+    }
+    effects.steps.append(.act(.finished(run: id, state, reason: reason)))
+    members = [:]
+    reports = []
+  }
+
+  /// What the run waits for, in words; nil while it is at work.
+  var waitingFor: String? {
+    switch phase {
+    case .preparing: "the model is being loaded"
+    case .gathering: "\(members.count) of \(configuration.schedule.startClients) clients ready"
+    case .training: scheduler.waitingFor
+    case .scoring: "evaluation of the last version"
+    case .ended: nil
+    }
+  }
+
+  private func runEnd(_ state: RunState, _ reason: String, _ digest: Digest) -> RunEnd {
+    let outcome: RunEnd.Outcome =
+      switch state {
+      case .running, .failed: .failed
+      case .completed: .completed
+      case .stopped: .stopped
+      }
+    return RunEnd(run: id, outcome: outcome, rounds: round, digest: digest, reason: reason)
+  }
+
+  private func fault(in holding: RunReady.Holding) -> String? {
+    if let base, holding.base != base {
+      return "your base weights are \(DigestPrefix(holding.base)), the run's are "
+        + "\(DigestPrefix(base)): use the same model files, trainable patterns and head seed"
+    }
+    guard (1...AggregationWeights.maximumExamples).contains(holding.examples) else {
+      return "\(holding.examples) examples; a client brings from 1 to "
+        + "\(AggregationWeights.maximumExamples)"
+    }
+    return nil
+  }
+
+  /// The version a client kept, where it is one of this run; the base is what all begin with.
+  private func heldVersion(_ holding: RunReady.Holding) -> UInt32 {
+    let version = Int(holding.version)
+    guard version < digests.count, DigestPrefix(digests[version]) == holding.digest else {
+      return 0
+    }
+    return holding.version
+  }
+
+  private mutating func startIfEnough(_ now: Duration, _ effects: inout Effects) {
+    let wanted = configuration.schedule.startClients
+    effects.actions.append(.log(.info, "\(members.count) of \(wanted) clients ready"))
+    guard members.count >= wanted else { return }
+    phase = .training
+    // By name, so that the order of connecting decides nothing.
+    for name in members.keys.sorted() { register(name, &effects) }
+    for ordinal in clients.indices {
+      _ = scheduler.handle(.present(client: UInt32(ordinal)), now: now)
+    }
+    begin(now, &effects)
+  }
+
+  private mutating func register(_ name: String, _ effects: inout Effects) {
+    guard let member = members[name] else { return }
+    let ordinal = UInt32(clients.count)
+    clients.append(Client(name: name, examples: member.examples))
+    ordinals[name] = ordinal
+    effects.records.append(
+      .client(run: id, ordinal: ordinal, name: name, examples: member.examples)
+    )
+  }
+
+  /// A client that is ready while the run is at work: a new one, or one that comes back.
+  private mutating func join(_ name: String, now: Duration, _ effects: inout Effects) {
+    if ordinals[name] == nil { register(name, &effects) }
+    guard let ordinal = ordinals[name], let member = members[name] else { return }
+    let known = clients[Int(ordinal)].examples
+    if known != member.examples {
+      effects.actions.append(
+        .log(
+          .warning,
+          "client \(name) now has \(member.examples) examples; it goes on weighing \(known)"
+        )
+      )
+    }
+    if tasks[ordinal] != nil, results[ordinal] == nil, inFlight[ordinal] == nil {
+      sendTask(to: ordinal, &effects)
+    }
+    perform(scheduler.handle(.present(client: ordinal), now: now), now, &effects)
+  }
+}

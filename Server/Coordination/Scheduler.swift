@@ -1,0 +1,84 @@
+// Apache-2.0.
+public import FederatedCore
+
+/// What a scheduler is told.
+public enum SchedulerEvent: Sendable, Equatable {
+  /// A version is there to train from; `clients` ordinals 0..<clients are known by now.
+  ///
+  /// Tasks and arrivals are those of the round that a restart found in the ledger.
+  case begin(round: UInt32, clients: UInt32, tasks: [UInt32], arrived: [UInt32])
+  /// A client is connected and ready.
+  case present(client: UInt32)
+  /// The connection of a client is gone; it may come back.
+  case away(client: UInt32)
+  /// The contribution of a client is safe.
+  case arrived(client: UInt32)
+  /// A client cannot do its task.
+  case failed(client: UInt32)
+  /// A deadline the scheduler named may have passed.
+  case timer
+}
+
+/// What a scheduler wants done.
+public enum SchedulerAction: Sendable, Equatable {
+  /// Hand out a task from the current version; again where the client had it already.
+  case assign(client: UInt32, steps: Int)
+  /// Fold the contributions of these clients into the next version; `begin` follows.
+  case aggregate(clients: [UInt32])
+  /// Something a person should know.
+  case note(String)
+}
+
+/// Who trains when: a value that is told what happens and says what to do.
+///
+/// It sees ordinals and times only, so every schedule can be replayed and every fault injected. One
+/// that groups clients by speed (FedCompass) names other steps for each and other moments to
+/// aggregate; nothing else changes.
+public protocol Scheduler: Sendable {
+  /// Name in a run file.
+  static var name: String { get }
+
+  /// The scheduler of a fresh run.
+  ///
+  /// - Parameters:
+  ///   - schedule: the run file's section.
+  ///   - steps: local steps of a task where the policy does not choose them.
+  ///   - key: Philox key of the run.
+  init(_ schedule: ScheduleSection, steps: Int, key: UInt64)
+
+  /// Takes in an event.
+  mutating func handle(_ event: SchedulerEvent, now: Duration) -> [SchedulerAction]
+
+  /// When `timer` is due next.
+  var nextDeadline: Duration? { get }
+
+  /// What the round waits for, for people; nil where it waits for nothing unusual.
+  var waitingFor: String? { get }
+}
+
+/// Every policy, one line each.
+public enum SchedulerCatalog {
+  private static let entries: [any Scheduler.Type] = [
+    SynchronousScheduler.self
+  ]
+
+  /// Names a run file may give.
+  public static var names: [String] { entries.map { $0.name } }
+
+  /// The scheduler of a fresh run.
+  ///
+  /// - Throws: `FederationError.configuration` for a policy that there is not.
+  public static func start(
+    _ schedule: ScheduleSection,
+    steps: Int,
+    key: UInt64
+  ) throws(FederationError) -> any Scheduler {
+    guard let entry = entries.first(where: { $0.name == schedule.policy }) else {
+      throw .configuration(
+        path: "schedule.policy",
+        advice: "there is no '\(schedule.policy)'; write one of \(names.joined(separator: ", "))"
+      )
+    }
+    return entry.init(schedule, steps: steps, key: key)
+  }
+}

@@ -1,0 +1,171 @@
+// Apache-2.0.
+import FederatedCore
+import SharedRandomness
+
+/// Rounds of k of the n known clients, drawn by the run key and the round.
+///
+/// A round closes with its k-th contribution; at its deadline with fewer, if at least the minimum
+/// came; or as soon as nobody is left to wait for. A client that is away keeps its task for a grace
+/// period, so that a restart of the server changes no selection; then the next of the draw stands in.
+struct SynchronousScheduler: Scheduler {
+  static let name = "synchronous"
+
+  private enum Place: Equatable { case open, arrived, lost }
+
+  private let schedule: ScheduleSection
+  private let steps: Int
+  private let key: UInt64
+  private let grace: Duration
+
+  private var round: UInt32 = 0
+  private var isOpen = false
+  /// Clients in the order of this round's draw.
+  private var order: [UInt32] = []
+  /// Contributions that close the round.
+  private var target = 0
+  private var places: [UInt32: Place] = [:]
+  private var arrivals: [UInt32] = []
+  private var deadline: Duration = .zero
+  /// When lost clients are asked again, because too few are left without them.
+  private var retry: Duration?
+  private var present: Set<UInt32> = []
+  /// Since when clients are away; who is neither here nor present was not heard of since a restart.
+  private var awaySince: [UInt32: Duration] = [:]
+
+  init(_ schedule: ScheduleSection, steps: Int, key: UInt64) {
+    self.schedule = schedule
+    self.steps = steps
+    self.key = key
+    grace = min(.seconds(30), schedule.deadline / 4)
+  }
+
+  mutating func handle(_ event: SchedulerEvent, now: Duration) -> [SchedulerAction] {
+    var actions: [SchedulerAction] = []
+    switch event {
+    case .begin(let round, let clients, let tasks, let arrived):
+      begin(round: round, clients: clients, tasks: tasks, arrived: arrived, now: now)
+    case .present(let client):
+      present.insert(client)
+      awaySince[client] = nil
+      enrol(client)
+    case .away(let client):
+      present.remove(client)
+      awaySince[client] = now
+    case .arrived(let client):
+      guard isOpen, places[client] == .open || places[client] == .lost else { return [] }
+      places[client] = .arrived
+      arrivals.append(client)
+    case .failed(let client):
+      if isOpen, places[client] == .open { places[client] = .lost }
+    case .timer: break
+    }
+    guard isOpen else { return [] }
+    dropTheAbsent(now)
+    actions += retryTheLost(now)
+    actions += fill(now)
+    actions += close(now)
+    return actions
+  }
+
+  var nextDeadline: Duration? {
+    guard isOpen else { return nil }
+    let absent = places.filter { $0.value == .open }.keys.compactMap { awaySince[$0] }.min()
+    return [deadline, retry, absent.map { $0 + grace }].compactMap { $0 }.min()
+  }
+
+  var waitingFor: String? {
+    guard isOpen else { return nil }
+    let open = places.filter { $0.value == .open }.keys
+    let away = open.filter { !present.contains($0) }.count
+    let lost = places.values.filter { $0 == .lost }.count
+    guard away + lost > 0 else { return nil }
+    return "\(arrivals.count) of \(target) results here, \(open.count - away) clients at work, "
+      + "\(away) away, \(lost) lost"
+  }
+
+  private mutating func begin(
+    round: UInt32,
+    clients: UInt32,
+    tasks: [UInt32],
+    arrived: [UInt32],
+    now: Duration
+  ) {
+    self.round = round
+    isOpen = true
+    var stream = RandomStream(key: key, purpose: .clientSelection, round: round)
+    order = stream.permutation(of: Int(clients)).map { UInt32($0) }
+    target = min(schedule.clients, order.count)
+    places = [:]
+    for client in tasks { places[client] = .open }
+    for client in arrived { places[client] = .arrived }
+    arrivals = arrived
+    deadline = now + schedule.deadline
+    retry = nil
+    for client in order where !present.contains(client) && awaySince[client] == nil {
+      awaySince[client] = now
+    }
+  }
+
+  /// A client that came after the draw is the last to stand in.
+  private mutating func enrol(_ client: UInt32) {
+    if isOpen, !order.contains(client) { order.append(client) }
+  }
+
+  private func isAbsent(_ client: UInt32, _ now: Duration) -> Bool {
+    awaySince[client].map { now >= $0 + grace } ?? false
+  }
+
+  private mutating func dropTheAbsent(_ now: Duration) {
+    for (client, place) in places where place == .open && isAbsent(client, now) {
+      places[client] = .lost
+    }
+  }
+
+  /// Hands out tasks until enough clients are at work.
+  private mutating func fill(_ now: Duration) -> [SchedulerAction] {
+    let wanted = Int((Double(target) * schedule.overSelection).rounded(.up))
+    var working = places.values.filter { $0 != .lost }.count
+    var actions: [SchedulerAction] = []
+    for client in order where working < wanted {
+      guard places[client] == nil, !isAbsent(client, now) else { continue }
+      places[client] = .open
+      working += 1
+      actions.append(.assign(client: client, steps: steps))
+    }
+    return actions
+  }
+
+  private mutating func retryTheLost(_ now: Duration) -> [SchedulerAction] {
+    let lost = places.filter { $0.value == .lost }.keys.filter { present.contains($0) }.sorted()
+    let hopeful = places.values.filter { $0 != .lost }.count
+    guard hopeful < schedule.minimum, !lost.isEmpty else {
+      retry = nil
+      return []
+    }
+    guard let due = retry else {
+      retry = now + grace
+      return []
+    }
+    guard now >= due else { return [] }
+    retry = nil
+    for client in lost { places[client] = .open }
+    return lost.map { .assign(client: $0, steps: steps) }
+  }
+
+  private mutating func close(_ now: Duration) -> [SchedulerAction] {
+    let open = places.values.contains(.open)
+    let enough = arrivals.count >= min(schedule.minimum, target)
+    if arrivals.count >= target || (enough && (!open || now >= deadline)) {
+      isOpen = false
+      return [.aggregate(clients: Array(arrivals.prefix(schedule.clients)))]
+    }
+    guard now >= deadline else { return [] }
+    deadline = now + schedule.deadline
+    return [
+      .note(
+        "round \(round + 1): the deadline passed with \(arrivals.count) of at least "
+          + "\(schedule.minimum) results; it waits on"
+      )
+    ]
+  }
+}

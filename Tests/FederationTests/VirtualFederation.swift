@@ -1,0 +1,207 @@
+// Apache-2.0.
+import Codecs
+import Coordination
+import FederatedAlgorithms
+import FederatedCore
+import RunLedger
+import SharedRandomness
+import WireProtocol
+
+/// The production coordinator with a ledger in memory, a clock that only moves when told, and
+/// clients just clever enough to take part: the quadratic trainer behind real messages.
+final class VirtualFederation {
+  static let base = Digest.sha256(of: [42])
+
+  /// A client as the wire sees it.
+  struct VirtualClient {
+    let name: String
+    let examples: UInt64
+    var peer: PeerNumber?
+    var session: (any AlgorithmSession)?
+    var key: UInt64 = 0
+    var version: UInt32 = 0
+    /// Result kept until it is acknowledged.
+    var unacknowledged: TaskResult?
+    /// Drops what it is asked.
+    var isMute = false
+    /// Trains from a state it damaged.
+    var isConfused = false
+  }
+
+  var machine: CoordinatorMachine
+  let ledger: Ledger
+  var now: Duration = .zero
+  var clients: [VirtualClient]
+  /// Actions the test wants to look at.
+  private(set) var reports: [RoundReport] = []
+  private(set) var finished: [(run: UInt32, state: RunState, reason: String)] = []
+  private(set) var answers: [UInt64: Result<UInt32, PreparationFailure>] = [:]
+  private(set) var logs: [String] = []
+  private(set) var acknowledgements: [String] = []
+  private(set) var syncs: [VersionSync] = []
+  private(set) var ends: [RunEnd] = []
+  /// Messages a client sent and the server has not seen.
+  private var inbox: [(PeerNumber, Message)] = []
+  private var nextPeer: PeerNumber = 0
+  /// How the commit under way ends; false loses what was not yet durable.
+  var isDiskOn = true
+  private var heldCommits: [(UInt64, [LedgerRecord])] = []
+  var preparation: Result<Digest, PreparationFailure> = .success(base)
+
+  init(clients count: Int) throws {
+    ledger = try Ledger(path: ":memory:")
+    machine = try CoordinatorMachine()
+    clients = (0..<count).map {
+      VirtualClient(name: "client-\($0)", examples: UInt64(10 + $0))
+    }
+    perform(machine.start(now: now))
+  }
+
+  /// A run file for the quadratic trainer.
+  static func run(
+    rounds: Int = 4,
+    schedule: String = "clients: 3",
+    more: String = ""
+  ) throws -> RunConfiguration {
+    try RunConfiguration(
+      json5: Array(
+        """
+        {
+          name: "test", model: "none", rounds: \(rounds), seed: 5,
+          algorithm: {
+            name: "fedkseed", seeds: 64, steps: 5, learning_rate: 0.002, clip: 50,
+          },
+          schedule: { \(schedule) }, \(more)
+        }
+        """.utf8
+      )
+    )
+  }
+
+  /// Connects a client and lets it say hello.
+  func connect(_ index: Int) {
+    nextPeer += 1
+    clients[index].peer = nextPeer
+    tell(.connected(nextPeer, name: clients[index].name))
+    inbox.append((nextPeer, .hello(ClientHello(software: "test"))))
+    if let result = clients[index].unacknowledged { inbox.append((nextPeer, .result(result))) }
+  }
+
+  func disconnect(_ index: Int) {
+    guard let peer = clients[index].peer else { return }
+    clients[index].peer = nil
+    inbox.removeAll { $0.0 == peer }
+    tell(.closed(peer))
+  }
+
+  func tell(_ event: CoordinatorEvent) { perform(machine.handle(event, now: now)) }
+
+  /// A message of a client arrives out of turn.
+  func inject(_ index: Int, _ message: Message) {
+    if let peer = clients[index].peer { inbox.append((peer, message)) }
+  }
+
+  /// Delivers messages until nobody has anything to say.
+  func settle() {
+    while !inbox.isEmpty {
+      let (peer, message) = inbox.removeFirst()
+      tell(.received(peer, message))
+    }
+  }
+
+  /// Moves the clock to the next deadline of the machine.
+  @discardableResult
+  func skipToDeadline() -> Bool {
+    guard let due = machine.nextDeadline else { return false }
+    now = max(now, due)
+    tell(.timer)
+    settle()
+    return true
+  }
+
+  /// The server dies and comes back from its ledger; connections are gone.
+  func crash() throws {
+    heldCommits = []
+    inbox = []
+    isDiskOn = true
+    var records: [(run: UInt32, records: [LedgerRecord])] = []
+    for run in try ledger.runs() { records.append((run, try ledger.records(of: run))) }
+    machine = try CoordinatorMachine(recovering: records)
+    for index in clients.indices { clients[index].peer = nil }
+    perform(machine.start(now: now))
+  }
+
+  /// Contributions in the ledger, by (round, client).
+  func contributions(of run: UInt32 = 1) throws -> [[UInt32]] {
+    try ledger.records(of: run).compactMap {
+      if case .contribution(_, let round, let client, _, _) = $0 { [round, client] } else { nil }
+    }
+  }
+
+  /// Completes commits that were held back.
+  func releaseDisk() {
+    isDiskOn = true
+    let held = heldCommits
+    heldCommits = []
+    for (id, records) in held { write(id, records) }
+  }
+
+  private func write(_ id: UInt64, _ records: [LedgerRecord]) {
+    do {
+      try ledger.commit(records)
+      tell(.committed(id))
+    } catch {
+      logs.append("ledger: \(error)")
+    }
+  }
+
+  private func perform(_ actions: [CoordinatorAction]) {
+    for action in actions {
+      switch action {
+      case .send(let peer, let message): deliver(message, to: peer)
+      case .close(let peer):
+        if let index = clients.firstIndex(where: { $0.peer == peer }) { disconnect(index) }
+      case .commit(let id, let records):
+        if isDiskOn { write(id, records) } else { heldCommits.append((id, records)) }
+      case .prepare(let run, _): tell(.prepared(run: run, preparation))
+      case .evaluate(let run, let version, let updates):
+        var trainer: any LocalTrainer = QuadraticTrainer(client: 1)
+        do {
+          try trainer.load(updates)
+          let probe = try trainer.probe(
+            Direction.first,
+            epsilon: 0,
+            at: StepAddress(round: 0, client: 0, step: 0)
+          )
+          let score = VersionScore(loss: Double(probe.plus), accuracy: nil)
+          tell(.evaluated(run: run, version: version, .success(score)))
+        } catch {
+          tell(.evaluated(run: run, version: version, .failure(PreparationFailure("\(error)"))))
+        }
+      case .answer(let ticket, let result): answers[ticket] = result
+      case .log(_, let text): logs.append(text)
+      case .report(let report): reports.append(report)
+      case .finished(let run, let state, let reason): finished.append((run, state, reason))
+      }
+    }
+  }
+
+  /// Through the bytes of the wire and into the client.
+  private func deliver(_ message: Message, to peer: PeerNumber) {
+    guard let index = clients.firstIndex(where: { $0.peer == peer }) else { return }
+    do {
+      let read = try Message(kind: message.kind.rawValue, body: message.body)
+      for answer in try clients[index].answer(read) { inbox.append((peer, answer)) }
+      switch read {
+      case .acknowledged(let run, let round):
+        acknowledgements.append("\(run) \(round) \(clients[index].name)")
+      case .task(let order): syncs.append(order.sync)
+      case .runEnd(let end): ends.append(end)
+      case .failure(let failure): logs.append("to \(clients[index].name): \(failure.text)")
+      default: break
+      }
+    } catch {
+      logs.append("\(clients[index].name): \(error)")
+    }
+  }
+}
