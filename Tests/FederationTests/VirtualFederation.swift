@@ -43,8 +43,11 @@ final class VirtualFederation {
   /// Messages a client sent and the server has not seen.
   private var inbox: [(PeerNumber, Message)] = []
   private var nextPeer: PeerNumber = 0
-  /// How the commit under way ends; false loses what was not yet durable.
+  /// Whether commits complete at once; held back until `releaseDisk` otherwise.
   var isDiskOn = true
+  /// Commits until the server dies, before or after the records are written.
+  var lifetime: (commits: Int, writesLast: Bool)?
+  private(set) var isDead = false
   private var heldCommits: [(UInt64, [LedgerRecord])] = []
   var preparation: Result<Digest, PreparationFailure> = .success(base)
 
@@ -103,7 +106,7 @@ final class VirtualFederation {
 
   /// Delivers messages until nobody has anything to say.
   func settle() {
-    while !inbox.isEmpty {
+    while !inbox.isEmpty, !isDead {
       let (peer, message) = inbox.removeFirst()
       tell(.received(peer, message))
     }
@@ -124,6 +127,8 @@ final class VirtualFederation {
     heldCommits = []
     inbox = []
     isDiskOn = true
+    isDead = false
+    lifetime = nil
     var records: [(run: UInt32, records: [LedgerRecord])] = []
     for run in try ledger.runs() { records.append((run, try ledger.records(of: run))) }
     machine = try CoordinatorMachine(recovering: records)
@@ -148,6 +153,12 @@ final class VirtualFederation {
 
   private func write(_ id: UInt64, _ records: [LedgerRecord]) {
     do {
+      if let left = lifetime?.commits, left == 0 {
+        isDead = true
+        if lifetime?.writesLast == true { try ledger.commit(records) }
+        return
+      }
+      lifetime?.commits -= 1
       try ledger.commit(records)
       tell(.committed(id))
     } catch {
@@ -156,7 +167,7 @@ final class VirtualFederation {
   }
 
   private func perform(_ actions: [CoordinatorAction]) {
-    for action in actions {
+    for action in actions where !isDead {
       switch action {
       case .send(let peer, let message): deliver(message, to: peer)
       case .close(let peer):

@@ -1,0 +1,105 @@
+// Apache-2.0.
+import Codecs
+import Coordination
+import FederatedCore
+import RunLedger
+import Testing
+import WireProtocol
+
+@Suite struct CoordinatorCrashTests {
+  static let more = "evaluation: { data: \"held-out\" },"
+
+  @Test(arguments: [true, false])
+  func `a death at any commit changes no bit and loses nothing acknowledged`(
+    writesLast: Bool
+  ) throws {
+    let whole = try CoordinatorTests.undisturbed(more: Self.more)
+    let digest = try #require(CoordinatorTests.digest(whole))
+    var deaths = 0
+    for commits in 0..<100 {
+      let federation = try VirtualFederation(clients: 3)
+      federation.lifetime = (commits, writesLast)
+      for index in 0..<3 { federation.connect(index) }
+      federation.tell(.submit(ticket: 1, try VirtualFederation.run(more: Self.more)))
+      federation.settle()
+      guard federation.isDead else { break }
+      deaths += 1
+      let acknowledged = federation.acknowledgements
+      let durable = Set(try federation.contributions())
+      for line in acknowledged {
+        let words = line.split(separator: " ")
+        let round = try #require(UInt32(words[1]))
+        let client = try #require(UInt32(words[2].dropFirst("client-".count)))
+        #expect(durable.contains([round, client]))
+      }
+      try federation.crash()
+      if federation.machine.view(of: 1) == nil {
+        // The run itself was not durable: nobody was told that it was accepted.
+        #expect(federation.answers.isEmpty)
+        continue
+      }
+      for index in [1, 2, 0] {
+        federation.connect(index)
+        federation.settle()
+      }
+      #expect(federation.finished.last?.state ?? .completed == .completed)
+      #expect(federation.machine.view(of: 1)?.state == "completed", "commit \(commits)")
+      #expect(CoordinatorTests.digest(federation) == digest, "commit \(commits)")
+      let counted = try federation.contributions()
+      #expect(Set(counted).count == counted.count)
+      #expect(counted.count == 12, "commit \(commits)")
+    }
+    #expect(deaths > 12)
+  }
+
+  @Test func `a run that dies at every few commits still ends in the same bits`() throws {
+    let digest = CoordinatorTests.digest(try CoordinatorTests.undisturbed(rounds: 8))
+    let federation = try VirtualFederation(clients: 3)
+    federation.tell(.submit(ticket: 1, try VirtualFederation.run(rounds: 8)))
+    var deaths = 0
+    while federation.machine.view(of: 1)?.isOver == false, deaths < 100 {
+      federation.lifetime = (2, deaths % 2 == 0)
+      for index in 0..<3 where !federation.isDead {
+        federation.connect(index)
+        federation.settle()
+      }
+      if federation.isDead {
+        deaths += 1
+        try federation.crash()
+      }
+    }
+    #expect(deaths > 8)
+    #expect(CoordinatorTests.digest(federation) == digest)
+  }
+
+  @Test func `a ledger whose fold leads elsewhere is refused`() throws {
+    let federation = try CoordinatorTests.undisturbed(rounds: 2)
+    var records = try federation.ledger.records(of: 1)
+    let index = try #require(
+      records.firstIndex { if case .aggregation = $0 { true } else { false } }
+    )
+    guard case .aggregation(let run, let round, let weights, _) = records[index] else { return }
+    records[index] = .aggregation(
+      run: run,
+      round: round,
+      weights: weights,
+      digest: .sha256(of: [])
+    )
+    #expect(throws: RecoveryError.digest(run: 1, round: 0)) {
+      _ = try CoordinatorMachine(recovering: [(1, records)])
+    }
+    records.removeFirst()
+    #expect(throws: RecoveryError.self) {
+      _ = try CoordinatorMachine(recovering: [(1, records)])
+    }
+  }
+
+  @Test func `a model folder that changed under a run ends it in words`() throws {
+    let federation = try VirtualFederation(clients: 3)
+    federation.tell(.submit(ticket: 1, try VirtualFederation.run()))
+    federation.preparation = .success(.sha256(of: [9]))
+    try federation.crash()
+    #expect(federation.machine.view(of: 1)?.state == "failed")
+    #expect(federation.machine.view(of: 1)?.detail.contains("has changed since") == true)
+  }
+}
