@@ -9,11 +9,13 @@ extension JSONParser {
     var decoded: [UInt8] = []
     while let byte = next {
       if byte == quote {
-        decoded += bytes[start..<position]
+        let last = bytes[start..<position]
         position += 1
-        guard let text = String(validating: decoded, as: UTF8.self) else {
-          throw failure("a string that is not UTF-8", at: opening)
-        }
+        let text =
+          decoded.isEmpty
+          ? String(validating: last, as: UTF8.self)
+          : String(validating: decoded + last, as: UTF8.self)
+        guard let text else { throw failure("a string that is not UTF-8", at: opening) }
         return text
       }
       if byte == UInt8(ascii: "\\") {

@@ -70,13 +70,26 @@ extension JSONValue {
 }
 
 /// Recursive descent over bytes; recursion is bounded by `maximumDepth`.
-struct JSONParser {
+///
+/// `JSONValue.parse` reads a document into a value; a caller that must not hold a large document as
+/// one walks it with `members` and `items`.
+public struct JSONParser: Sendable {
   let bytes: [UInt8]
   let json5: Bool
   let maximumDepth: Int
   let uniqueKeys: Bool
   var position = 0
   var depth = 0
+
+  /// A parser at the start of a document of RFC 8259.
+  ///
+  /// - Throws: `JSONError.tooLarge`.
+  public init(_ bytes: [UInt8], limits: JSONLimits = JSONLimits()) throws(JSONError) {
+    guard bytes.count <= limits.bytes else {
+      throw .tooLarge(what: "document of \(bytes.count) bytes", limit: limits.bytes)
+    }
+    self.init(bytes: bytes, json5: false, maximumDepth: limits.depth, uniqueKeys: false)
+  }
 
   init(bytes: [UInt8], json5: Bool, maximumDepth: Int, uniqueKeys: Bool) {
     self.bytes = bytes
@@ -89,9 +102,14 @@ struct JSONParser {
 
   mutating func document() throws(JSONError) -> JSONValue {
     let value = try value()
+    try finish()
+    return value
+  }
+
+  /// Refuses anything but blanks behind the document.
+  public mutating func finish() throws(JSONError) {
     try skipBlank()
     guard next == nil else { throw failure("expected the end of the document") }
-    return value
   }
 
   func failure(_ reason: String, at offset: Int? = nil) -> JSONError {
@@ -105,7 +123,8 @@ struct JSONParser {
     return .syntax(line: line, column: end - start + 1, reason: reason)
   }
 
-  mutating func value() throws(JSONError) -> JSONValue {
+  /// Reads the next value.
+  public mutating func value() throws(JSONError) -> JSONValue {
     try skipBlank()
     switch next {
     case UInt8(ascii: "{"): return try object()
@@ -145,27 +164,52 @@ struct JSONParser {
   }
 
   private mutating func array() throws(JSONError) -> JSONValue {
-    try enter()
-    defer { depth -= 1 }
     var items: [JSONValue] = []
-    while true {
-      try skipBlank()
-      if next == UInt8(ascii: "]"), json5 || items.isEmpty { break }
-      items.append(try value())
-      if try endsAfterComma(UInt8(ascii: "]")) { break }
-    }
-    position += 1
+    try self.items { parser, _ throws(JSONError) in items.append(try parser.value()) }
     return .array(items)
   }
 
   private mutating func object() throws(JSONError) -> JSONValue {
+    var members: [JSONValue.Member] = []
+    try self.members { parser, key throws(JSONError) in
+      members.append(JSONValue.Member(key, try parser.value()))
+    }
+    return .object(members)
+  }
+
+  /// Walks the array that is next: `body` reads the item of each position, all of it.
+  public mutating func items(
+    _ body: (inout JSONParser, Int) throws(JSONError) -> Void
+  ) throws(JSONError) {
+    try skipBlank()
+    guard next == UInt8(ascii: "[") else { throw failure("expected an array") }
     try enter()
     defer { depth -= 1 }
-    var members: [JSONValue.Member] = []
+    var count = 0
+    while true {
+      try skipBlank()
+      if next == UInt8(ascii: "]"), json5 || count == 0 { break }
+      try body(&self, count)
+      count += 1
+      if try endsAfterComma(UInt8(ascii: "]")) { break }
+    }
+    position += 1
+  }
+
+  /// Walks the object that is next: `body` reads the value of each key, all of it.
+  public mutating func members(
+    _ body: (inout JSONParser, String) throws(JSONError) -> Void
+  ) throws(JSONError) {
+    try skipBlank()
+    guard next == UInt8(ascii: "{") else { throw failure("expected an object") }
+    try enter()
+    defer { depth -= 1 }
+    var isFirst = true
     var seen = Set<String>()
     while true {
       try skipBlank()
-      if next == UInt8(ascii: "}"), json5 || members.isEmpty { break }
+      if next == UInt8(ascii: "}"), json5 || isFirst { break }
+      isFirst = false
       let start = position
       let key = try key()
       if uniqueKeys, !seen.insert(key).inserted {
@@ -174,11 +218,10 @@ struct JSONParser {
       try skipBlank()
       guard next == UInt8(ascii: ":") else { throw failure("expected ':' after a key") }
       position += 1
-      members.append(JSONValue.Member(key, try value()))
+      try body(&self, key)
       if try endsAfterComma(UInt8(ascii: "}")) { break }
     }
     position += 1
-    return .object(members)
   }
 
   /// Takes the comma after an item; true where `close` is next instead.

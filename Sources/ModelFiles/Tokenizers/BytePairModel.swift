@@ -21,7 +21,8 @@ struct BytePairModel: Sendable {
   /// Reads `model`.
   ///
   /// - Throws: `JSONError` naming the field that is wrong or the feature that is not supported.
-  init(_ field: JSONField, isByteLevel: Bool) throws(JSONError) {
+  init(_ document: TokenizerDocument, isByteLevel: Bool) throws(JSONError) {
+    let field = document.root["model"]
     self.isByteLevel = isByteLevel
     for name in ["continuing_subword_prefix", "end_of_word_suffix"] where field[name].isPresent {
       guard try field[name].string().isEmpty else { throw field[name].unexpected("none") }
@@ -29,7 +30,7 @@ struct BytePairModel: Sendable {
     if field["dropout"].isPresent, try field["dropout"].number() != 0 {
       throw field["dropout"].unexpected("none: ids must not be drawn by chance")
     }
-    vocabulary = try Vocabulary(field["vocab"])
+    vocabulary = document.vocabulary
     fusesUnknown = try field["fuse_unk"].bool(default: false)
     ignoresMerges = try field["ignore_merges"].bool(default: false)
     if field["unk_token"].isPresent {
@@ -49,7 +50,8 @@ struct BytePairModel: Sendable {
       fallback = []
     }
     var cutsAtBlanks = vocabulary.id(of: Self.blank) != nil
-    merges = try Self.merges(field["merges"], vocabulary) { left, right in
+    guard let pairs = document.merges else { throw field["merges"].unexpected("an array") }
+    merges = try Self.table(pairs, vocabulary) { left, right in
       if right.starts(with: Self.blank), !left.suffix(3).elementsEqual(Self.blank) {
         cutsAtBlanks = false
       }
@@ -57,48 +59,30 @@ struct BytePairModel: Sendable {
     self.cutsAtBlanks = cutsAtBlanks && !isByteLevel
   }
 
-  /// Merges in either spelling: "a b" or ["a", "b"].
-  private static func merges(
-    _ field: JSONField,
+  private static func table(
+    _ pairs: ByteStrings,
     _ vocabulary: Vocabulary,
     each: (ArraySlice<UInt8>, ArraySlice<UInt8>) -> Void
   ) throws(JSONError) -> PairTable {
-    guard case .array(let items) = field.value else { throw field.unexpected("an array") }
-    var table = PairTable(count: items.count)
-    for (rank, item) in items.enumerated() {
-      guard let (left, right) = parts(item) else {
-        if case .string(let text) = item, text.hasPrefix("#version") { continue }
-        throw JSONField(item, path: "\(field.path)[\(rank)]").unexpected("a pair of tokens")
-      }
-      guard let first = vocabulary.id(of: Array(left)),
-        let second = vocabulary.id(of: Array(right)),
-        let result = vocabulary.id(of: Array(left) + right)
+    var table = PairTable(count: pairs.count / 2)
+    for rank in 0..<pairs.count / 2 {
+      let (left, right) = (pairs.range(2 * rank), pairs.range(2 * rank + 1))
+      // Both halves stand side by side, so that their joint does as well.
+      guard let first = vocabulary.id(of: pairs.bytes, left),
+        let second = vocabulary.id(of: pairs.bytes, right),
+        let result = vocabulary.id(of: pairs.bytes, left.lowerBound..<right.upperBound)
       else {
-        throw JSONField(item, path: "\(field.path)[\(rank)]")
-          .unexpected("tokens of the vocabulary, and their joint too")
+        throw .unexpected(
+          path: "model.merges[\(rank)]",
+          wanted: "tokens of the vocabulary, and their joint too"
+        )
       }
-      each(left, right)
+      each(pairs.bytes[left], pairs.bytes[right])
       guard table.insert(first, second, rank: rank, result: result) else {
-        throw field.unexpected("pairs that do not all collide")
+        throw .unexpected(path: "model.merges", wanted: "pairs that do not all collide")
       }
     }
     return table
-  }
-
-  private static func parts(_ item: JSONValue) -> (ArraySlice<UInt8>, ArraySlice<UInt8>)? {
-    switch item {
-    case .string(let text):
-      let bytes = Array(text.utf8)
-      guard let space = bytes.firstIndex(of: 0x20), !bytes[(space + 1)...].contains(0x20) else {
-        return nil
-      }
-      return (bytes[..<space], bytes[(space + 1)...])
-    case .array(let items):
-      guard items.count == 2, case .string(let left) = items[0], case .string(let right) = items[1]
-      else { return nil }
-      return (Array(left.utf8)[...], Array(right.utf8)[...])
-    default: return nil
-    }
   }
 
   /// Appends the tokens of one word, or of a whole text where nothing cuts it into words.

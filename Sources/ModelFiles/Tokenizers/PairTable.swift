@@ -16,7 +16,7 @@ struct PairTable: Sendable {
   /// A table for `count` pairs.
   init(count: Int) {
     var bits: UInt64 = 4
-    while 1 << bits < count * 2 { bits += 1 }
+    while (1 << bits) * 2 < count * 3 { bits += 1 }
     shift = 64 - bits
     keys = [UInt64](repeating: Self.free, count: 1 << bits)
     values = [UInt64](repeating: Self.none, count: 1 << bits)

@@ -28,15 +28,17 @@ final class PipelineTokenizer: Tokenizer {
   let specialTokens: [Int32]
 
   /// Reads a document; truncation and padding that it asks for are left to the caller.
-  init(_ root: JSONField) throws(JSONError) {
+  init(_ document: TokenizerDocument) throws(JSONError) {
+    let root = document.root
     normalizer = try Normalizer.read(root["normalizer"])
     preTokenizer = try PreTokenizer(root["pre_tokenizer"])
     let field = root["model"]
-    switch try Self.kind(field) {
-    case "BPE": model = .bytePair(try BytePairModel(field, isByteLevel: preTokenizer.isByteLevel))
+    switch try Self.kind(document) {
+    case "BPE":
+      model = .bytePair(try BytePairModel(document, isByteLevel: preTokenizer.isByteLevel))
     case "WordPiece":
       guard !preTokenizer.isByteLevel else { throw field["type"].unexpected("BPE for byte level") }
-      model = .wordPiece(try WordPieceModel(field))
+      model = .wordPiece(try WordPieceModel(document))
     case let other: throw field["type"].unexpected("BPE or WordPiece, not \(other)")
     }
     let vocabulary = model.vocabulary
@@ -52,9 +54,10 @@ final class PipelineTokenizer: Tokenizer {
   }
 
   /// The model's kind; files of early versions do not say it.
-  private static func kind(_ field: JSONField) throws(JSONError) -> String {
-    if field["type"].isPresent { return try field["type"].string() }
-    return field["merges"].isPresent ? "BPE" : "WordPiece"
+  private static func kind(_ document: TokenizerDocument) throws(JSONError) -> String {
+    let field = document.root["model"]["type"]
+    if field.isPresent { return try field.string() }
+    return document.merges == nil ? "WordPiece" : "BPE"
   }
 
   func id(of token: String) -> Int32? {

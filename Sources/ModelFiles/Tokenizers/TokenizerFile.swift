@@ -23,7 +23,7 @@ public enum TokenizerFile {
     file: String = name
   ) throws(ModelFileError) -> any Tokenizer {
     do throws(JSONError) {
-      return try PipelineTokenizer(JSONField(try JSONValue.parse(bytes), path: ""))
+      return try PipelineTokenizer(try TokenizerDocument(bytes))
     } catch { throw .malformed(file: file, reason: "\(error)") }
   }
 }

@@ -23,54 +23,45 @@ struct Vocabulary: Sendable {
   /// More steps than any honest vocabulary needs to find a token.
   static let maximumProbes = 512
 
-  /// Reads an object of tokens to ids; of a token that stands twice the last id counts.
-  init(_ field: JSONField) throws(JSONError) {
-    guard case .object(let members) = field.value else { throw field.unexpected("an object") }
-    guard members.count < Int(Int32.max) / 4 else { throw field.unexpected("fewer tokens") }
-    var capacity = 16
-    while capacity < members.count * 2 { capacity *= 2 }
-    mask = capacity - 1
-    let limit = members.count + Self.slack
-    var count = 0
-    for member in members {
-      guard case .integer(let id) = member.value, 0..<Int64(limit) ~= id else {
-        throw JSONField(member.value, path: "\(field.path).\(member.key)")
-          .unexpected("an id from 0 to \(limit - 1)")
-      }
-      count = max(count, Int(id) + 1)
+  /// A vocabulary of tokens with their ids; of a token that stands twice the last id counts.
+  ///
+  /// - Throws: `JSONError` where ids lie far apart, or more tokens collide than by chance.
+  init(_ tokens: ByteStrings, ids: [Int32], path: String) throws(JSONError) {
+    let limit = ids.count + Self.slack
+    let largest = Int(ids.max() ?? -1)
+    guard ids.count < Int(Int32.max) / 4, largest < limit else {
+      throw .unexpected(path: path, wanted: "ids from 0 to \(limit - 1), not \(largest)")
     }
-    var blob: [UInt8] = []
+    var capacity = 16
+    while capacity < ids.count * 2 { capacity *= 2 }
+    mask = capacity - 1
+    count = largest + 1
+    blob = tokens.bytes
     var starts = [UInt32](repeating: 0, count: count)
     var ends = [UInt32](repeating: 0, count: count)
     var slots = [Int32](repeating: -1, count: capacity)
     var longest = 0
     var entries = 0
-    for member in members {
-      guard case .integer(let value) = member.value else { continue }
-      let id = Int(value)
-      let bytes = Array(member.key.utf8)
-      var slot = Int(truncatingIfNeeded: Self.hash(bytes, 0..<bytes.count)) & mask
+    for (position, id) in ids.enumerated() {
+      let range = tokens.range(position)
+      var slot = Int(truncatingIfNeeded: Self.hash(blob, range)) & mask
       var probes = 0
       while slots[slot] >= 0 {
         let other = Int(slots[slot])
-        if blob[Int(starts[other])..<Int(ends[other])].elementsEqual(bytes) { break }
+        if blob[Int(starts[other])..<Int(ends[other])].elementsEqual(blob[range]) { break }
         slot = (slot + 1) & mask
         probes += 1
         guard probes < Self.maximumProbes else {
-          throw field.unexpected("tokens that do not all collide")
+          throw .unexpected(path: path, wanted: "tokens that do not all collide")
         }
       }
       if slots[slot] < 0 { entries += 1 }
-      starts[id] = UInt32(blob.count)
-      blob += bytes
-      guard blob.count <= Int(UInt32.max) else { throw field.unexpected("fewer bytes of tokens") }
-      ends[id] = UInt32(blob.count)
-      slots[slot] = Int32(id)
-      longest = max(longest, bytes.count)
+      starts[Int(id)] = UInt32(range.lowerBound)
+      ends[Int(id)] = UInt32(range.upperBound)
+      slots[slot] = id
+      longest = max(longest, range.count)
     }
-    self.count = count
     entryCount = entries
-    self.blob = blob
     self.starts = starts
     self.ends = ends
     self.slots = slots

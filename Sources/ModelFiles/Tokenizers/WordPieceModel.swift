@@ -9,8 +9,9 @@ struct WordPieceModel: Sendable {
   private let maximumCharacters: Int
 
   /// Reads `model`.
-  init(_ field: JSONField) throws(JSONError) {
-    vocabulary = try Vocabulary(field["vocab"])
+  init(_ document: TokenizerDocument) throws(JSONError) {
+    let field = document.root["model"]
+    vocabulary = document.vocabulary
     guard let id = vocabulary.id(of: Array(try field["unk_token"].string().utf8)) else {
       throw field["unk_token"].unexpected("a token of the vocabulary")
     }

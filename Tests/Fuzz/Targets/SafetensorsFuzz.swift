@@ -16,7 +16,7 @@ let safetensorsFuzzTarget = FuzzTarget("safetensors") { bytes in
       precondition(end == size, "\(size - end) bytes are of no tensor")
     }
   }
-  let path = "/tmp/samara-fuzz-\(getpid()).safetensors"
+  let path = "/dev/shm/samara-fuzz-\(getpid()).safetensors"
   guard (try? ModelFolder.write(bytes, to: path)) != nil else { return }
   defer { unsafe unlink(path) }
   guard let file = try? SafetensorsFile(path: path) else { return }
