@@ -97,7 +97,10 @@ public final class LoadedModel: Sendable {
       throw .model(directory: directory, reason: "\(ModelError.missingTensors(missing))")
     }
     newTensors = new
-    unusedTensors = checkpoint.tensors.map(\.name).filter { tensors[$0] == nil }
+    unusedTensors = checkpoint.tensors.map(\.name).filter { name in
+      // Counters and tables that old checkpoints stored although anybody can make them.
+      tensors[name] == nil && !name.hasSuffix("position_ids") && !name.hasSuffix("inv_freq")
+    }
     table = WeightTable(tensors, isTrainable: request.trainable.contains)
     guard request.trainable.patterns.isEmpty || table.trainableCount > 0 else {
       throw .nothingTrainable(patterns: request.trainable.patterns)
@@ -161,8 +164,10 @@ public final class LoadedModel: Sendable {
     )
   }
 
-  /// A new tensor: a matrix uniform in ±0.02·√3 (the deviation transformers starts heads with), a
-  /// vector zero. Uniform, because its bits need no library of mathematics.
+  /// A new tensor: a vector zero, a matrix uniform in ±0.02·√3.
+  ///
+  /// That is the deviation transformers starts heads with; uniform, because its bits need no library
+  /// of mathematics.
   private static func made(_ shape: Shape, seed: UInt64, index: UInt32) -> StoredTensor {
     guard shape.rank > 1 else {
       return StoredTensor(shape: shape, floats: [Float](repeating: 0, count: shape.elementCount))
