@@ -85,8 +85,13 @@ struct BytePairModel: Sendable {
     return table
   }
 
+  /// Appends the tokens of words.
+  func encode(_ words: Pieces, _ scratch: TokenizerScratch, into result: inout [Int32]) {
+    for range in words.ranges { encode(words.bytes, range, scratch, into: &result) }
+  }
+
   /// Appends the tokens of one word, or of a whole text where nothing cuts it into words.
-  func encode(
+  private func encode(
     _ text: [UInt8],
     _ range: Range<Int>,
     _ scratch: TokenizerScratch,
@@ -129,7 +134,7 @@ struct BytePairModel: Sendable {
       merge(text, range, &scratch.merger)
     }
     result += scratch.merger.symbols
-    if isCached { scratch.cache.insert(range, of: text, hash: hash, scratch.merger.symbols) }
+    if isCached { scratch.cache.insert(range, of: text, hash: hash, scratch.merger.symbols[...]) }
   }
 
   private func merge(_ word: [UInt8], _ range: Range<Int>, _ merger: inout PairMerger) {

@@ -105,11 +105,9 @@ final class PipelineTokenizer: Tokenizer {
         let slice = range.count == text.count ? text : Array(text[range])
         var pieces = Pieces(slice, isFirst: isFirst)
         preTokenizer.apply(&pieces)
-        for piece in pieces.ranges {
-          switch model {
-          case .bytePair(let model): model.encode(pieces.bytes, piece, scratch, into: &ids)
-          case .wordPiece(let model): model.encode(pieces.bytes, piece, into: &ids)
-          }
+        switch model {
+        case .bytePair(let model): model.encode(pieces, scratch, into: &ids)
+        case .wordPiece(let model): model.encode(pieces, scratch, into: &ids)
         }
       }
       isFirst = false

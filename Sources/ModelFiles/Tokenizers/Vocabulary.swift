@@ -69,22 +69,34 @@ struct Vocabulary: Sendable {
   }
 
   /// The id of the token that these bytes spell.
-  func id(of bytes: [UInt8], _ range: Range<Int>) -> Int32? {
-    guard range.count <= longest else { return nil }
-    var slot = Int(truncatingIfNeeded: Self.hash(bytes, range)) & mask
+  func id(of bytes: [UInt8], _ range: Range<Int>) -> Int32? { id(of: bytes, range, behind: []) }
+
+  /// The id of the token that a prefix and these bytes behind it spell.
+  func id(of bytes: [UInt8], _ range: Range<Int>, behind prefix: [UInt8]) -> Int32? {
+    guard range.count + prefix.count <= longest else { return nil }
+    let start = Self.mix(Self.basis, prefix, 0..<prefix.count)
+    var slot = Int(truncatingIfNeeded: Self.finish(Self.mix(start, bytes, range))) & mask
     while slots[slot] >= 0 {
       let id = slots[slot]
-      let start = Int(starts[Int(id)])
-      if Int(ends[Int(id)]) - start == range.count {
-        var offset = 0
-        while offset < range.count, blob[start + offset] == bytes[range.lowerBound + offset] {
-          offset += 1
-        }
-        if offset == range.count { return id }
-      }
+      if spells(Int(id), prefix, bytes, range) { return id }
       slot = (slot + 1) & mask
     }
     return nil
+  }
+
+  @inline(__always)
+  private func spells(_ id: Int, _ prefix: [UInt8], _ bytes: [UInt8], _ range: Range<Int>) -> Bool {
+    var cursor = Int(starts[id])
+    guard Int(ends[id]) - cursor == prefix.count + range.count else { return false }
+    for byte in prefix {
+      if blob[cursor] != byte { return false }
+      cursor += 1
+    }
+    for index in range {
+      if blob[cursor] != bytes[index] { return false }
+      cursor += 1
+    }
+    return true
   }
 
   func id(of bytes: [UInt8]) -> Int32? { id(of: bytes, 0..<bytes.count) }
@@ -98,8 +110,20 @@ struct Vocabulary: Sendable {
   /// FNV-1a with a last mixing, so that the low bits depend on every byte.
   @inline(__always)
   static func hash(_ bytes: [UInt8], _ range: Range<Int>) -> UInt64 {
-    var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-    for index in range { hash = (hash ^ UInt64(bytes[index])) &* 0x100_0000_01B3 }
-    return ((hash ^ hash >> 32) &* 0x9E37_79B9_7F4A_7C15) >> 20
+    finish(mix(basis, bytes, range))
+  }
+
+  private static let basis: UInt64 = 0xCBF2_9CE4_8422_2325
+
+  @inline(__always)
+  private static func mix(_ state: UInt64, _ bytes: [UInt8], _ range: Range<Int>) -> UInt64 {
+    var state = state
+    for index in range { state = (state ^ UInt64(bytes[index])) &* 0x100_0000_01B3 }
+    return state
+  }
+
+  @inline(__always)
+  private static func finish(_ state: UInt64) -> UInt64 {
+    ((state ^ state >> 32) &* 0x9E37_79B9_7F4A_7C15) >> 20
   }
 }

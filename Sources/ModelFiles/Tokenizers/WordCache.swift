@@ -41,7 +41,12 @@ struct WordCache {
   }
 
   /// Keeps the tokens of a word.
-  mutating func insert(_ word: Range<Int>, of text: [UInt8], hash: UInt64, _ tokens: [Int32]) {
+  mutating func insert(
+    _ word: Range<Int>,
+    of text: [UInt8],
+    hash: UInt64,
+    _ tokens: ArraySlice<Int32>
+  ) {
     if bytes.count + word.count > Self.capacity {
       slots = [Slot](repeating: Slot(), count: Self.slotCount)
       bytes.removeAll(keepingCapacity: true)

@@ -22,25 +22,41 @@ struct WordPieceModel: Sendable {
       ? try field["max_input_chars_per_word"].integer(in: 0...1_000_000) : 100
   }
 
+  /// Appends the tokens of words.
+  func encode(_ words: Pieces, _ scratch: TokenizerScratch, into result: inout [Int32]) {
+    for range in words.ranges { encode(words.bytes, range, scratch, into: &result) }
+  }
+
   /// Appends the tokens of one word; one token where a part of it is unknown.
-  func encode(_ text: [UInt8], _ range: Range<Int>, into result: inout [Int32]) {
+  private func encode(
+    _ text: [UInt8],
+    _ range: Range<Int>,
+    _ scratch: TokenizerScratch,
+    into result: inout [Int32]
+  ) {
+    guard range.count <= WordCache.longestWord else {
+      return encodeWord(text, range, into: &result)
+    }
+    let hash = Vocabulary.hash(text, range)
+    if scratch.cache.append(range, of: text, hash: hash, to: &result) { return }
+    let before = result.count
+    encodeWord(text, range, into: &result)
+    scratch.cache.insert(range, of: text, hash: hash, result[before...])
+  }
+
+  private func encodeWord(_ text: [UInt8], _ range: Range<Int>, into result: inout [Int32]) {
     let characters = text[range].count { $0 & 0xC0 != 0x80 }
     guard characters <= maximumCharacters else { return result.append(unknown) }
     let before = result.count
     var start = range.lowerBound
-    // Continuations are looked up behind their prefix.
-    let continued = prefix + text[range]
-    let shift = prefix.count - range.lowerBound
     while start < range.upperBound {
-      let isFirst = start == range.lowerBound
-      var end = min(range.upperBound, start + vocabulary.longest)
+      let lead = start == range.lowerBound ? [] : prefix
+      var end = min(range.upperBound, start + max(0, vocabulary.longest - lead.count))
       // A token ends where a character does.
-      while end < range.upperBound, text[end] & 0xC0 == 0x80 { end -= 1 }
+      while end > start, end < range.upperBound, text[end] & 0xC0 == 0x80 { end -= 1 }
       var found: Int32?
       while end > start {
-        found =
-          isFirst
-          ? vocabulary.id(of: text, start..<end) : lookUp(continued, start + shift, end + shift)
+        found = vocabulary.id(of: text, start..<end, behind: lead)
         if found != nil { break }
         end -= 1
         while end > start, text[end] & 0xC0 == 0x80 { end -= 1 }
@@ -52,11 +68,5 @@ struct WordPieceModel: Sendable {
       result.append(found)
       start = end
     }
-  }
-
-  /// The token of the prefix and the bytes from `start` on.
-  private func lookUp(_ word: [UInt8], _ start: Int, _ end: Int) -> Int32? {
-    if start == prefix.count { return vocabulary.id(of: word, 0..<end) }
-    return vocabulary.id(of: prefix + word[start..<end])
   }
 }
