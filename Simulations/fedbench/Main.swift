@@ -5,6 +5,7 @@ import CommandLineTool
 let benchmarks: [Command] = [
   replayBenchmark,
   codecBenchmark,
+  ledgerBenchmark,
 ]
 
 @main

@@ -6,6 +6,7 @@ import Codecs
 /// Whatever `commit` returned from is on the disk: the server acknowledges nothing before. Records of
 /// several clients are committed together, since one fsync costs milliseconds and carries thousands.
 public struct Ledger: ~Copyable {
+  private let insertion: SQLiteStatement
   private let database: SQLiteConnection
 
   /// The schema this program writes.
@@ -24,6 +25,13 @@ public struct Ledger: ~Copyable {
       throw .newerSchema(found: found, known: Self.schemaVersion)
     default: throw .unexpectedValue(column: "user_version")
     }
+    insertion = try SQLiteStatement(
+      """
+      INSERT INTO record (run, kind, round, client, body, checksum) VALUES (?, ?, ?, ?, ?, ?)
+      ON CONFLICT DO NOTHING
+      """,
+      in: opened
+    )
     database = opened
   }
 
@@ -107,18 +115,14 @@ public struct Ledger: ~Copyable {
   private func append(_ record: LedgerRecord) throws(LedgerError) -> Bool {
     let key = record.key
     let body = record.encoded
-    try database.execute(
-      """
-      INSERT INTO record (run, kind, round, client, body, checksum) VALUES (?, ?, ?, ?, ?, ?)
-      ON CONFLICT DO NOTHING
-      """,
+    try insertion.run([
       .integer(Int64(key.run)),
       .integer(Int64(record.kind.rawValue)),
       key.round.map { .integer(Int64($0)) } ?? .null,
       key.client.map { .integer(Int64($0)) } ?? .null,
       .blob(body),
-      .blob(Digest.sha256(of: body).bytes)
-    )
+      .blob(Digest.sha256(of: body).bytes),
+    ])
     return database.changes == 1
   }
 
