@@ -110,4 +110,47 @@ import Testing
       try root["none"]["deeper"].string()
     }
   }
+
+  @Test func `a large document is walked without being held`() throws {
+    var parser = try JSONParser(Array(#" {"a":[1,[2],"x"],"b":{"c":null}} "#.utf8))
+    var seen: [String] = []
+    try parser.members { parser, key throws(JSONError) in
+      if key == "a" {
+        try parser.items { parser, position throws(JSONError) in
+          seen.append("\(position):\(try parser.value().serialized())")
+        }
+      } else {
+        seen.append("\(key):\(try parser.value().serialized())")
+      }
+    }
+    try parser.finish()
+    #expect(seen == ["0:1", "1:[2]", "2:\"x\"", #"b:{"c":null}"#])
+  }
+
+  @Test func `a walk refuses what is not there, and too much`() throws {
+    var array = try JSONParser(Array("[1]".utf8))
+    #expect(throws: JSONError.self) { try array.members { _, _ throws(JSONError) in } }
+    var object = try JSONParser(Array("{}".utf8))
+    #expect(throws: JSONError.self) { try object.items { _, _ throws(JSONError) in } }
+    #expect(throws: JSONError.self) {
+      try JSONParser(Array("[1]".utf8), limits: JSONLimits(bytes: 2, depth: 1))
+    }
+    // A body that reads nothing leaves the value in the way.
+    var skipped = try JSONParser(Array("[1]".utf8))
+    #expect(throws: JSONError.self) { try skipped.items { _, _ throws(JSONError) in } }
+  }
+
+  @Test func `members name their paths, and defaults stand in`() throws {
+    let root = JSONField(try Self.parse(#"{"a":{"b":1,"c":null,"d":"x","e":true}}"#), path: "run")
+    #expect(
+      try root["a"].members().map(\.field.path) == ["run.a.b", "run.a.c", "run.a.d", "run.a.e"]
+    )
+    #expect(try root["a"]["c"].string(default: "y") == "y")
+    #expect(try root["a"]["d"].string(default: "y") == "x")
+    #expect(try root["a"]["z"].bool(default: true))
+    #expect(try root["a"]["e"].bool(default: false))
+    #expect(throws: JSONError.unexpected(path: "run.a.b", wanted: "text")) {
+      try root["a"]["b"].string(default: "y")
+    }
+  }
 }

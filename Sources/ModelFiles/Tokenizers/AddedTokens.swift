@@ -30,7 +30,8 @@ struct AddedTokens: Sendable {
     normalizer: Normalizer?
   ) throws(JSONError) {
     guard field.isPresent else { return }
-    var nextID = Int32(vocabulary.entryCount)
+    let modelCount = Int32(vocabulary.entryCount)
+    var largest: Int32?
     for item in try field.items() {
       let content = Array(try item["content"].string().utf8)
       if content.isEmpty { continue }
@@ -38,9 +39,11 @@ struct AddedTokens: Sendable {
       if let known = vocabulary.id(of: content) ?? byContent[content] {
         guard known == id else { throw item["id"].unexpected("\(known), the token's in the model") }
       } else {
-        guard nextID == id else { throw item["id"].unexpected("\(nextID), the next free id") }
-        nextID += 1
+        // The library numbers them itself, whatever the file says; where both agree, all is well.
+        let next = largest.map { $0 >= modelCount ? $0 + 1 : modelCount } ?? modelCount
+        guard next == id else { throw item["id"].unexpected("\(next), the next free id") }
       }
+      largest = max(largest ?? id, id)
       let isSpecial = try item["special"].bool(default: false)
       let token = Token(
         id: id,
