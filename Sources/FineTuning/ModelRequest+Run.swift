@@ -1,0 +1,32 @@
+// Apache-2.0.
+public import FederatedCore
+import Models
+
+extension ModelRequest {
+  /// The model of a run: the same base digest for everybody who has the same files.
+  ///
+  /// - Parameter directory: the model's folder here; the run's own path where nil.
+  public init(_ run: RunConfiguration, directory: String? = nil) {
+    let head: ModelHead =
+      switch run.task {
+      case .languageModeling: .languageModel
+      case .classification(let labels): .classifier(classes: labels.count)
+      }
+    self.init(
+      directory: directory ?? run.model,
+      head: head,
+      trainable: ParameterSelection(run.trainable),
+      headSeed: run.headSeed
+    )
+  }
+}
+
+extension RunConfiguration {
+  /// Names of the classes, where the task has classes.
+  public var labels: [String]? {
+    switch task {
+    case .languageModeling: nil
+    case .classification(let labels): labels
+    }
+  }
+}
