@@ -4,26 +4,26 @@ import Execution
 public import FederatedCore
 public import SharedRandomness
 
-/// The data of one client and what the frozen part of the model made of it.
-public final class ClientData {
+/// The data of one client, or of an evaluation.
+public struct ClientData: Sendable {
   /// The examples.
   public let dataset: Dataset
-  /// Examples of a batch.
+  /// Examples of a batch, at most as many as there are.
   public let batchSize: Int
-  let features: FeatureCache
 
   /// Data for batches of `batchSize`.
-  public init(_ dataset: Dataset, batchSize: Int, features: FeatureCache = FeatureCache()) {
+  public init(_ dataset: Dataset, batchSize: Int) {
     self.dataset = dataset
     self.batchSize = max(1, min(batchSize, max(1, dataset.examples.count)))
-    self.features = features
   }
 }
 
 /// Local steps of one client on the engine.
 ///
 /// Batches are drawn from the step's address: each round visits the examples in an order of its own,
-/// without repetition until all have been seen, then in a new order.
+/// without repetition until all have been seen, then in a new order. Place s·B + i of a round (step s,
+/// batch size B, i < B) takes entry p mod n of the Philox permutation of pass p / n, p being the place
+/// and n the number of examples. The loss is the mean over what counts in the batch.
 public struct ClientTrainer: LocalTrainer {
   private let workspace: TrainerWorkspace
   private let data: ClientData
@@ -56,14 +56,8 @@ public struct ClientTrainer: LocalTrainer {
     epsilon: Float,
     at address: StepAddress
   ) throws -> (plus: Float, minus: Float) {
-    let chosen = batch(at: address)
-    let examples = chosen.map { data.dataset.examples[$0] }
-    let prepared = try workspace.prepare(
-      examples,
-      rows: data.batchSize,
-      features: data.features,
-      keys: chosen
-    )
+    let examples = batch(at: address).map { data.dataset.examples[$0] }
+    let prepared = try workspace.prepare(examples, rows: data.batchSize)
     workspace.workspace.setDirection(direction)
     let plus = try prepared.meanLoss(epsilon: epsilon)
     let minus = try prepared.meanLoss(epsilon: -epsilon)

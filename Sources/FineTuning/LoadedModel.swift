@@ -1,6 +1,7 @@
 // Apache-2.0.
 public import Codecs
 public import Execution
+public import FederatedCore
 import GraphCompiler
 public import ModelFiles
 public import Models
@@ -17,18 +18,46 @@ public struct ModelRequest: Sendable {
   public let trainable: ParameterSelection
   /// Key of the random numbers a new head is made of.
   public let headSeed: UInt64
+  /// Bytes at most of what the frozen prefix made of examples.
+  public let featureBytes: Int
 
   /// A request.
   public init(
     directory: String,
     head: ModelHead? = nil,
     trainable: ParameterSelection = ParameterSelection([]),
-    headSeed: UInt64 = 0
+    headSeed: UInt64 = 0,
+    featureBytes: Int = 16 << 20
   ) {
     self.directory = directory
     self.head = head
     self.trainable = trainable
     self.headSeed = headSeed
+    self.featureBytes = featureBytes
+  }
+
+  /// A request for a task, as run files state it.
+  ///
+  /// - Parameter trainable: patterns as in `ParameterSelection`.
+  public init(
+    directory: String,
+    task: ModelTask,
+    trainable: [String],
+    headSeed: UInt64,
+    featureBytes: Int = 16 << 20
+  ) {
+    let head: ModelHead =
+      switch task {
+      case .languageModeling: .languageModel
+      case .classification(let labels): .classifier(classes: labels.count)
+      }
+    self.init(
+      directory: directory,
+      head: head,
+      trainable: ParameterSelection(trainable),
+      headSeed: headSeed,
+      featureBytes: featureBytes
+    )
   }
 }
 
@@ -50,6 +79,8 @@ public final class LoadedModel: Sendable {
   public let newTensors: [String]
   /// Tensors of the checkpoint that the model does not read.
   public let unusedTensors: [String]
+  /// What the part before the first trainable tensor made of examples.
+  public let features: FeatureCache
 
   /// Opens a folder.
   ///
@@ -58,6 +89,7 @@ public final class LoadedModel: Sendable {
   public init(_ request: ModelRequest) throws(FineTuningError) {
     let directory = request.directory
     self.request = request
+    features = FeatureCache(limit: request.featureBytes)
     let configuration = try FineTuningError.inModel(directory) {
       try ModelFolder.json("\(directory)/config.json")
     }
@@ -109,6 +141,23 @@ public final class LoadedModel: Sendable {
 
   /// Trainable scalars, d.
   public var parameterCount: Int { table.trainableCount }
+
+  /// Names of a classifier's classes in the order of its outputs, where `config.json` has them.
+  public var labels: [String]? {
+    guard case .classifier(let classes) = head, newTensors.isEmpty else { return nil }
+    let names = (0..<classes).compactMap { index -> String? in
+      guard case .string(let name) = configuration["id2label"]?["\(index)"] else { return nil }
+      return name
+    }
+    return names.count == classes ? names : nil
+  }
+
+  /// The tokenizer of the folder.
+  public func tokenizer() throws(FineTuningError) -> any Tokenizer {
+    try FineTuningError.inModel(request.directory) {
+      try TokenizerFile.load(directory: request.directory)
+    }
+  }
 
   /// Bytes of the weight files, mapped and not copied.
   public var mappedBytes: Int { checkpoint.tensors.reduce(0) { $0 + $1.range.count } }

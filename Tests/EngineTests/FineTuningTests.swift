@@ -31,14 +31,16 @@ struct FineTuningTests {
     trainable: [String],
     head: ModelHead? = nil,
     threads: Int = 1,
-    hoists: Bool = true
+    hoists: Bool = true,
+    featureBytes: Int = 1 << 20
   ) throws -> TrainerWorkspace {
     let model = try LoadedModel(
       ModelRequest(
         directory: Golden.folder(name),
         head: head,
         trainable: ParameterSelection(trainable),
-        headSeed: 7
+        headSeed: 7,
+        featureBytes: featureBytes
       )
     )
     return try TrainerWorkspace(
@@ -80,10 +82,17 @@ struct FineTuningTests {
       )
       #expect(plain.allSatisfy { $0.isFinite })
       for (threads, limit) in [(1, 1 << 20), (1, 0), (3, 1 << 20)] {
-        let hoisting = try workspace("bert-classes", trainable: trainable, threads: threads)
+        let hoisting = try workspace(
+          "bert-classes",
+          trainable: trainable,
+          threads: threads,
+          featureBytes: limit
+        )
         #expect(hoisting.hoists)
-        let client = ClientData(data, batchSize: 4, features: FeatureCache(limit: limit))
-        #expect(try losses(hoisting, client) == plain, "\(trainable), limit \(limit)")
+        let got = try losses(hoisting, ClientData(data, batchSize: 4))
+        #expect(got == plain, "\(trainable), limit \(limit)")
+        #expect(hoisting.model.features.byteCount <= limit)
+        #expect((hoisting.model.features.byteCount > 0) == (limit > 0))
       }
     }
   }
@@ -126,14 +135,17 @@ struct FineTuningTests {
     #expect(rounds[0] != rounds[1])
   }
 
-  @Test("Evaluation does not depend on the batch size beyond rounding")
+  @Test("The batch size changes no bit of an evaluation")
   func evaluation() throws {
-    let workspace = try workspace("qwen2", trainable: [])
-    let one = try workspace.evaluate(ClientData(examples(10), batchSize: 1))
-    let four = try workspace.evaluate(ClientData(examples(10), batchSize: 4))
-    #expect(one.predictions == four.predictions)
-    #expect(abs(one.meanLoss - four.meanLoss) < 1e-6)
-    #expect(one.accuracy == four.accuracy)
+    for (name, head) in [("qwen2", nil), ("bert", ModelHead.classifier(classes: 3))] {
+      let workspace = try workspace(name, trainable: [], head: head)
+      let data = examples(10, classes: 3)
+      let one = try workspace.evaluate(ClientData(data, batchSize: 1))
+      #expect(one.perplexity > 1)
+      for size in [3, 4, 100] {
+        #expect(try workspace.evaluate(ClientData(data, batchSize: size)) == one, "\(name) \(size)")
+      }
+    }
   }
 
   @Test("What is exported loads again and gives the same losses")
