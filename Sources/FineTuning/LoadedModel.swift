@@ -1,7 +1,6 @@
 // Apache-2.0.
 public import Codecs
 public import Execution
-public import FederatedCore
 import GraphCompiler
 public import ModelFiles
 public import Models
@@ -34,30 +33,6 @@ public struct ModelRequest: Sendable {
     self.trainable = trainable
     self.headSeed = headSeed
     self.featureBytes = featureBytes
-  }
-
-  /// A request for a task, as run files state it.
-  ///
-  /// - Parameter trainable: patterns as in `ParameterSelection`.
-  public init(
-    directory: String,
-    task: ModelTask,
-    trainable: [String],
-    headSeed: UInt64,
-    featureBytes: Int = 16 << 20
-  ) {
-    let head: ModelHead =
-      switch task {
-      case .languageModeling: .languageModel
-      case .classification(let labels): .classifier(classes: labels.count)
-      }
-    self.init(
-      directory: directory,
-      head: head,
-      trainable: ParameterSelection(trainable),
-      headSeed: headSeed,
-      featureBytes: featureBytes
-    )
   }
 }
 
