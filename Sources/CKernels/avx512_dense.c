@@ -1,6 +1,13 @@
-// Apache-2.0.
+// Apache-2.0. Dense kernels for AVX-512: a tile of 14 × 32 in 28 of 32 registers.
 #include "tables.h"
 
 #if defined(__x86_64__)
-void samara_install_avx512_dense(samara_kernel_table *table) { (void)table; }
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c"))), apply_to = function)
+#define LANES 16
+#define MR 14
+#define NV 2
+#include "dense_body.h"
+#pragma clang attribute pop
+
+void samara_install_avx512_dense(samara_kernel_table *table) { install_dense(table); }
 #endif

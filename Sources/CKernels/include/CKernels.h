@@ -41,7 +41,10 @@ typedef struct samara_weight {
 
 /// output[m,n] = activation(Σ_k input[m,k]·weight[n,k] + bias[n]) + residual[m,n]
 /// for m in [m_begin, m_end), n in [n_begin, n_end). Each output element is reduced over k in one
-/// order that does not depend on the ranges, so splitting over threads changes no bit.
+/// order that does not depend on the ranges, so splitting over threads changes no bit: beyond the
+/// scalar set it is one fused multiply-add per k in the order of k, the same for every set.
+/// Scratch: linear_scratch_bytes(M, N, K) is enough for every range. pack_weight: n_begin is a
+/// multiple of 64, and n_end too or N.
 typedef struct samara_linear_args {
   const float *input;  // [M × K]
   int64_t input_stride;

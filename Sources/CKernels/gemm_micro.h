@@ -1,0 +1,111 @@
+// Apache-2.0. The inner part of every matrix product: packing and the register tile.
+//
+// A block of up to MR rows of the input is packed as [k][row], NR = NV · LANES rows of the weight
+// as [k][NR]; the tile accumulates one fused multiply-add per k, in the order of k, so each output
+// element has the same bits whatever the blocking, the ranges or the instruction set.
+#pragma once
+#include "transpose.h"
+
+#define NR (NV * LANES)
+
+/// `rows` (≤ MR) rows of `count` columns as [k][rows]; writes up to LANES floats past the end.
+INLINE void pack_rows(
+    const float *input, int64_t stride, int64_t rows, int64_t count, float *packed) {
+  for (int64_t k = 0; k < count; k += LANES) {
+    int64_t some = count - k < LANES ? count - k : LANES;
+    vec square[(MR + LANES - 1) / LANES][LANES];
+#pragma clang loop unroll(full)
+    for (int g = 0; g < (MR + LANES - 1) / LANES; g++) {
+#pragma clang loop unroll(full)
+      for (int i = 0; i < LANES; i++) {
+        int64_t row = g * LANES + i;
+        const float *p = input + row * stride + k;
+        square[g][i] = row >= rows ? splat(0) : some == LANES ? load(p) : load_some(p, some);
+      }
+      transpose(square[g]);
+    }
+    // In ascending order: what a store spills over the next one overwrites.
+    for (int i = 0; i < some; i++) {
+      for (int g = 0; g * LANES < rows; g++) {
+        store(packed + (k + i) * rows + g * LANES, square[g][i]);
+      }
+    }
+  }
+}
+
+/// NR rows of the weight from `row` (zeros from `row_end` on), columns [begin, end), as [k][NR].
+INLINE void pack_panel(
+    const samara_weight *w, int64_t row, int64_t row_end, int64_t begin, int64_t end,
+    float *packed) {
+  for (int64_t g = 0; g < NV; g++) {
+    float *output = packed + g * LANES;
+    for (int64_t k = begin; k < end; k += LANES, output += LANES * NR) {
+      int64_t some = end - k < LANES ? end - k : LANES;
+      vec square[LANES];
+#pragma clang loop unroll(full)
+      for (int i = 0; i < LANES; i++) {
+        int64_t r = row + g * LANES + i;
+        square[i] = r >= row_end    ? splat(0)
+                    : some == LANES ? load_weight(w, r, k)
+                                    : load_weight_some(w, r, k, some);
+      }
+      transpose(square);
+      if (some == LANES) {
+#pragma clang loop unroll(full)
+        for (int i = 0; i < LANES; i++) store(output + i * NR, square[i]);
+      } else {
+        for (int i = 0; i < some; i++) store(output + i * NR, square[i]);
+      }
+    }
+  }
+}
+
+/// tile[row][NR] (+)= Σ_k a[k][row] · b[k][·]; `fresh`: from zero, else on top of what is there.
+INLINE void tile_rows(
+    int rows, const float *a, const float *b, int64_t count, float *tile, int64_t tile_stride,
+    int fresh) {
+  vec sums[MR][NV];
+#pragma clang loop unroll(full)
+  for (int i = 0; i < rows; i++) {
+#pragma clang loop unroll(full)
+    for (int j = 0; j < NV; j++) {
+      sums[i][j] = fresh ? splat(0) : load(tile + i * tile_stride + j * LANES);
+    }
+  }
+  for (int64_t k = 0; k < count; k++, a += rows, b += NR) {
+    vec right[NV];
+#pragma clang loop unroll(full)
+    for (int j = 0; j < NV; j++) right[j] = load(b + j * LANES);
+#pragma clang loop unroll(full)
+    for (int i = 0; i < rows; i++) {
+      vec left = splat(a[i]);
+#pragma clang loop unroll(full)
+      for (int j = 0; j < NV; j++) sums[i][j] = fma_v(left, right[j], sums[i][j]);
+    }
+  }
+#pragma clang loop unroll(full)
+  for (int i = 0; i < rows; i++) {
+#pragma clang loop unroll(full)
+    for (int j = 0; j < NV; j++) store(tile + i * tile_stride + j * LANES, sums[i][j]);
+  }
+}
+
+#define TILE(n)                                                                                \
+  static void tile_##n(                                                                        \
+      const float *a, const float *b, int64_t count, float *tile, int64_t stride, int fresh) { \
+    tile_rows(n, a, b, count, tile, stride, fresh);                                            \
+  }
+TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6)
+#if MR >= 14
+TILE(7) TILE(8) TILE(9) TILE(10) TILE(11) TILE(12) TILE(13) TILE(14)
+#endif
+#undef TILE
+
+typedef void tile_function(const float *, const float *, int64_t, float *, int64_t, int);
+
+static tile_function *const tiles[MR + 1] = {
+    0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6,
+#if MR >= 14
+    tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14,
+#endif
+};
