@@ -241,7 +241,7 @@ let package = Package(
       "Codecs",
       "SharedRandomness"
     ),
-    tests("DatasetsTests", "Datasets", "ModelFiles", "Codecs"),
+    tests("DatasetsTests", "Datasets", "ModelFiles", "Codecs", "SharedRandomness"),
     tests("CommandLineToolTests", "CommandLineTool", "Codecs"),
     tests("RepositoryTests"),
 

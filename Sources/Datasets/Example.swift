@@ -27,7 +27,7 @@ public struct Example: Sendable, Hashable {
 public struct SkippedRow: Sendable, Hashable {
   /// Line of the file, from 1.
   public let line: Int
-  /// Why.
+  /// Why; within a folder the file's name comes first.
   public let reason: String
 
   /// A row.
@@ -37,16 +37,44 @@ public struct SkippedRow: Sendable, Hashable {
   }
 }
 
+extension [SkippedRow] {
+  /// One line for people: how many rows were skipped, and the first few with their lines.
+  public func summary(first count: Int = 3) -> String {
+    let shown = prefix(count).map { "line \($0.line): \($0.reason)" }.joined(separator: "; ")
+    let rest = self.count > count ? "; …" : ""
+    return "\(self.count) \(self.count == 1 ? "row" : "rows") skipped (\(shown)\(rest))"
+  }
+}
+
 /// The examples of one client, or of an evaluation.
 public struct Dataset: Sendable {
   /// The examples in the order of the file.
   public let examples: [Example]
   /// Rows that gave none.
   public let skipped: [SkippedRow]
+  /// What the field asked for says of each example; empty where none was asked for.
+  public let groups: [String]
 
   /// A set of examples.
-  public init(examples: [Example], skipped: [SkippedRow] = []) {
+  public init(examples: [Example], skipped: [SkippedRow] = [], groups: [String] = []) {
+    precondition(groups.isEmpty || groups.count == examples.count, "one group an example")
     self.examples = examples
     self.skipped = skipped
+    self.groups = groups
+  }
+
+  /// The examples of one client of a partition, in the order of `indices`.
+  public func subset(_ indices: [Int]) -> Dataset {
+    Dataset(
+      examples: indices.map { examples[$0] },
+      groups: groups.isEmpty ? [] : indices.map { groups[$0] }
+    )
+  }
+
+  /// One line for people: examples, tokens, rows skipped.
+  public var summary: String {
+    let tokens = examples.reduce(0) { $0 + $1.tokens.count }
+    let base = "\(examples.count) examples, \(tokens) tokens"
+    return skipped.isEmpty ? base : "\(base); \(skipped.summary())"
   }
 }
