@@ -3,6 +3,7 @@ import CommandLineTool
 
 /// The benchmarks: one file and one line each.
 let benchmarks: [Command] = [
+  gemmBenchmark,
   replayBenchmark,
   codecBenchmark,
   ledgerBenchmark,

@@ -75,6 +75,19 @@ static void add(const float *a, const float *b, float *output, int64_t count) {
   for (int64_t i = 0; i < count; i++) output[i] = a[i] + b[i];
 }
 
+static float multiply_add_peak(int64_t steps) {
+  float a = 0, b = 1, c = 2, d = 3;
+  for (int64_t step = 0; step < steps; step++) {
+    a = a * 0.999f + 1e-3f;
+    b = b * 0.999f + 1e-3f;
+    c = c * 0.999f + 1e-3f;
+    d = d * 0.999f + 1e-3f;
+  }
+  return a + b + c + d;
+}
+
+static int64_t multiply_add_flops(void) { return 8; }
+
 void samara_install_scalar_pointwise(samara_kernel_table *table) {
   table->materialize = materialize;
   table->embedding = embedding;
@@ -83,4 +96,6 @@ void samara_install_scalar_pointwise(samara_kernel_table *table) {
   table->activate = activate;
   table->silu_multiply = silu_multiply;
   table->add = add;
+  table->multiply_add_peak = multiply_add_peak;
+  table->multiply_add_flops = multiply_add_flops;
 }

@@ -1,0 +1,118 @@
+// Apache-2.0. Loss over a vocabulary: rows that count are gathered, and tiles of logits are folded
+// into a running maximum and sum as soon as they exist.
+#pragma once
+#include "linear_body.h"
+#include "pointwise_body.h"
+
+/// Rows folded together: the weight is packed once for so many.
+enum { LOSS_ROWS = 252 / MR * MR };
+
+/// Where the parts of the scratch lie, in floats.
+typedef struct loss_layout {
+  int64_t depth, gathered, left, right, logits, state, total;
+} loss_layout;
+
+INLINE loss_layout loss_layout_of(int64_t inputs) {
+  loss_layout l;
+  l.depth = block_depth(inputs);
+  l.gathered = 0;
+  l.left = l.gathered + round_up(LOSS_ROWS * inputs, 16);
+  l.right = l.left + round_up(LOSS_ROWS * inputs + 2 * LANES, 16);
+  l.logits = l.right + round_up(NR * l.depth, 16);
+  l.state = l.logits + LOSS_ROWS * NR;
+  l.total = l.state + 4 * round_up(LOSS_ROWS, 16);
+  return l;
+}
+
+static size_t cross_entropy_scratch_bytes(int64_t rows, int64_t outputs, int64_t inputs) {
+  (void)rows, (void)outputs;
+  return (size_t)round_up(loss_layout_of(inputs).total, 16) * sizeof(float);
+}
+
+/// What has been seen of each row.
+typedef struct loss_state {
+  float *maximum, *sum, *target;
+  int32_t *best;
+} loss_state;
+
+/// Folds the logits of columns [n, n + columns) of one row.
+INLINE void fold_logits(
+    const samara_cross_entropy_args *a, float *logits, loss_state *state, int64_t row,
+    int64_t label, int64_t n, int64_t columns) {
+  if (a->bias) {
+    const float *bias = a->bias + n;
+    FOR_VECTORS(columns) PUT(logits, GET(logits) + GET(bias));
+  }
+  if (label >= n && label < n + columns) state->target[row] = logits[label - n];
+  float most = row_maximum(logits, columns);
+  if (most > state->maximum[row]) {
+    int64_t lane = 0;
+    while (logits[lane] != most) lane++;
+    state->sum[row] *= expf(state->maximum[row] - most);
+    state->maximum[row] = most;
+    state->best[row] = (int32_t)(n + lane);
+  }
+  float maximum = state->maximum[row];
+  state->sum[row] += exponentials(logits, columns, maximum == -INFINITY ? 0 : maximum);
+}
+
+/// The losses of `count` gathered rows.
+INLINE void gathered_losses(
+    const samara_cross_entropy_args *a, const loss_layout *l, const int64_t *places,
+    int64_t count) {
+  float *scratch = a->scratch;
+  float *gathered = scratch + l->gathered, *left = scratch + l->left, *right = scratch + l->right;
+  float *logits = scratch + l->logits;
+  int64_t inputs = a->weight.columns, slot = round_up(LOSS_ROWS, 16);
+  loss_state state = {scratch + l->state, scratch + l->state + slot, scratch + l->state + 2 * slot,
+                      (int32_t *)(scratch + l->state + 3 * slot)};
+  for (int64_t i = 0; i < count; i++) {
+    memcpy(gathered + i * inputs, a->hidden + places[i] * a->hidden_stride, (size_t)inputs * 4);
+    state.maximum[i] = -INFINITY;
+    state.sum[i] = state.target[i] = 0;
+    state.best[i] = 0;
+  }
+  for (int64_t k = 0; k < inputs; k += l->depth) {
+    int64_t depth = smaller(l->depth, inputs - k);
+    for (int64_t m = 0; m < count; m += MR) {
+      pack_rows(gathered + m * inputs + k, inputs, smaller(MR, count - m), depth,
+                left + count * k + m * depth);
+    }
+  }
+  for (int64_t n = 0; n < a->weight.rows; n += NR) {
+    for (int64_t k = 0; k < inputs; k += l->depth) {
+      int64_t depth = smaller(l->depth, inputs - k);
+      const float *panel = (const float *)a->packed + n * inputs + k * NR;
+      if (!a->packed) {
+        pack_panel(&a->weight, n, a->weight.rows, k, k + depth, right);
+        panel = right;
+      }
+      for (int64_t m = 0; m < count; m += MR) {
+        tiles[smaller(MR, count - m)](
+            left + count * k + m * depth, panel, depth, logits + m * NR, NR, k == 0);
+      }
+    }
+    int64_t columns = smaller(NR, a->weight.rows - n);
+    for (int64_t i = 0; i < count; i++) {
+      fold_logits(a, logits + i * NR, &state, i, a->labels[places[i]], n, columns);
+    }
+  }
+  for (int64_t i = 0; i < count; i++) {
+    a->losses[places[i]] = logf(state.sum[i]) + state.maximum[i] - state.target[i];
+    if (a->predictions) a->predictions[places[i]] = state.best[i];
+  }
+}
+
+static void cross_entropy(const samara_cross_entropy_args *a) {
+  loss_layout l = loss_layout_of(a->weight.columns);
+  int64_t places[LOSS_ROWS], count = 0;
+  for (int64_t m = a->m_begin; m < a->m_end; m++) {
+    a->losses[m] = 0;
+    if (a->predictions) a->predictions[m] = -1;
+    if (a->labels[m] >= 0) places[count++] = m;
+    if (count == LOSS_ROWS || (m + 1 == a->m_end && count)) {
+      gathered_losses(a, &l, places, count);
+      count = 0;
+    }
+  }
+}
