@@ -26,6 +26,8 @@ public struct BERT: ModelFamily {
   private let activation: Activation
   private let prefix: String
   private let hasPooler: Bool
+  /// Gain and bias of layer norms, which the first checkpoints called gamma and beta.
+  private let normNames: (gain: String, bias: String)
 
   /// Reads the configuration.
   public init(_ settings: ModelSettings, hasTensor: (String) -> Bool) throws(ModelError) {
@@ -49,10 +51,10 @@ public struct BERT: ModelFamily {
     default: throw .unsupported(key: "hidden_act", value: name)
     }
     try settings.refuse("position_embedding_type", unless: .string("absolute"))
-    try settings.refuse("is_decoder", unless: .bool(false))
-    try settings.refuse("add_cross_attention", unless: .bool(false))
     prefix = hasTensor("embeddings.word_embeddings.weight") ? "" : "bert."
     hasPooler = hasTensor("\(prefix)pooler.dense.weight")
+    normNames =
+      hasTensor("\(prefix)embeddings.LayerNorm.gamma") ? ("gamma", "beta") : ("weight", "bias")
     storedHead =
       hasTensor("classifier.weight")
       ? .classifier(classes: try Decoder.classes(settings)) : .hidden
@@ -200,8 +202,8 @@ public struct BERT: ModelFamily {
   ) throws(GraphError) -> ValueID {
     try builder.layerNorm(
       x,
-      gain: builder.parameter("\(name).weight", [width]),
-      bias: builder.parameter("\(name).bias", [width]),
+      gain: builder.parameter("\(name).\(normNames.gain)", [width]),
+      bias: builder.parameter("\(name).\(normNames.bias)", [width]),
       epsilon: epsilon
     )
   }

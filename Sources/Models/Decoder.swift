@@ -53,9 +53,6 @@ public struct Decoder: ModelFamily {
     guard ["silu", "swish"].contains(activation) else {
       throw .unsupported(key: "hidden_act", value: activation)
     }
-    for key in ["final_logit_softcapping", "attn_logit_softcapping", "query_pre_attn_scalar"] {
-      try settings.refuse(key)
-    }
     let isQwen = modelType == "qwen2"
     let hasAttentionBias = try settings.bool("attention_bias", default: false)
     let hasFeedForwardBias = try settings.bool("mlp_bias", default: false)
@@ -79,10 +76,12 @@ public struct Decoder: ModelFamily {
     _ modelType: String
   ) throws(ModelError) -> Int {
     let positions = try settings.count("max_position_embeddings", default: 2048)
+    let isAskedFor = try settings.bool("use_sliding_window", default: false)
+    let kinds = try settings.strings("layer_types")
     let slides =
       switch modelType {
       case "mistral": true
-      case "qwen2": try settings.bool("use_sliding_window", default: false)
+      case "qwen2": isAskedFor || kinds.contains("sliding_attention")
       default: false
       }
     // Within the window sliding attention is full attention.

@@ -98,7 +98,7 @@ public enum ModelFamilies {
     hasTensor: (String) -> Bool
   ) throws(ModelError) -> any ModelFamily {
     let settings = ModelSettings(configuration)
-    try settings.refuse("quantization_config")
+    try settings.refuseStrangers()
     let name = try settings.string("model_type")
     guard let family = all.first(where: { $0.modelTypes.contains(name) }) else {
       throw .unknownFamily(name, known: all.flatMap { $0.modelTypes })

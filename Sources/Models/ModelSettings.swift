@@ -58,6 +58,38 @@ public struct ModelSettings: Sendable {
     throw .unsupported(key: key, value: value.serialized())
   }
 
+  /// Settings of other models that would change the mathematics of ours, each with the value that
+  /// means its absence.
+  private static let strangers: [(key: String, harmless: JSONValue?)] = [
+    ("quantization_config", nil), ("is_encoder_decoder", .bool(false)), ("alibi", .bool(false)),
+    ("attention_multiplier", .number(1)), ("embedding_multiplier", .number(1)),
+    ("residual_multiplier", .number(1)), ("logits_scaling", .number(1)),
+    ("logit_scale", .number(1)), ("final_logit_softcapping", nil),
+    ("attn_logit_softcapping", nil), ("query_pre_attn_scalar", nil), ("clip_qkv", nil),
+    ("qk_norm", .bool(false)), ("use_qk_norm", .bool(false)), ("num_experts", nil),
+    ("num_local_experts", nil), ("rotary_pct", .number(1)), ("rope_interleaved", .bool(false)),
+    ("no_rope_layers", .array([])), ("parallel_attn", .bool(false)),
+    ("cross_layer_attention", .bool(false)), ("pruned_heads", .object([])),
+    ("is_decoder", .bool(false)), ("add_cross_attention", .bool(false)),
+  ]
+
+  /// Refuses settings of other models by name.
+  func refuseStrangers() throws(ModelError) {
+    for (key, harmless) in Self.strangers {
+      // 1 and 1.0 are the same number.
+      if let harmless, harmless == .number(1), raw(key) == .integer(1) { continue }
+      try refuse(key, unless: harmless)
+    }
+    let kinds = try strings("layer_types")
+    if let kind = kinds.first(where: { $0 != "full_attention" && $0 != "sliding_attention" }) {
+      throw .unsupported(key: "layer_types", value: "\"\(kind)\"")
+    }
+    let problem = try string("problem_type", default: "single_label_classification")
+    guard problem == "single_label_classification" else {
+      throw .unsupported(key: "problem_type", value: "\"\(problem)\"")
+    }
+  }
+
   private func read<Value>(
     _ body: () throws(JSONError) -> Value
   ) throws(ModelError) -> Value {
