@@ -84,11 +84,20 @@ public struct JSONParser: Sendable {
   /// A parser at the start of a document of RFC 8259.
   ///
   /// - Throws: `JSONError.tooLarge`.
-  public init(_ bytes: [UInt8], limits: JSONLimits = JSONLimits()) throws(JSONError) {
+  public init(
+    _ bytes: [UInt8],
+    limits: JSONLimits = JSONLimits(),
+    uniqueKeys: Bool = false
+  ) throws(JSONError) {
     guard bytes.count <= limits.bytes else {
       throw .tooLarge(what: "document of \(bytes.count) bytes", limit: limits.bytes)
     }
-    self.init(bytes: bytes, json5: false, maximumDepth: limits.depth, uniqueKeys: false)
+    self.init(
+      bytes: bytes,
+      json5: false,
+      maximumDepth: limits.depth,
+      uniqueKeys: uniqueKeys
+    )
   }
 
   init(bytes: [UInt8], json5: Bool, maximumDepth: Int, uniqueKeys: Bool) {

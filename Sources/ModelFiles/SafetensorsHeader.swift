@@ -53,27 +53,23 @@ public struct SafetensorsHeader: Sendable, Equatable {
   public init(_ bytes: [UInt8], dataBytes: Int, file: String) throws(ModelFileError) {
     func refuse(_ reason: String) -> ModelFileError { .malformed(file: file, reason: reason) }
     guard bytes.first == UInt8(ascii: "{") else { throw refuse("the header is no JSON object") }
-    let root: JSONValue
-    do throws(JSONError) {
-      root = try JSONValue.parse(
-        bytes,
-        limits: JSONLimits(bytes: Self.maximumBytes, depth: 4),
-        uniqueKeys: true
-      )
-    } catch { throw refuse("header: \(error)") }
-    guard case .object(let members) = root else { throw refuse("the header is no JSON object") }
     var entries: [SafetensorsEntry] = []
     var metadata: [String: String] = [:]
-    for member in members {
-      do throws(JSONError) {
-        let field = JSONField(member.value, path: member.key)
-        if member.key == "__metadata__" {
-          for (key, text) in try field.members() { metadata[key] = try text.string() }
+    do throws(JSONError) {
+      let limits = JSONLimits(bytes: Self.maximumBytes, depth: 4)
+      var parser = try JSONParser(bytes, limits: limits, uniqueKeys: true)
+      try parser.members { parser, name throws(JSONError) in
+        if name == "__metadata__" {
+          try parser.members { parser, key throws(JSONError) in
+            let field = JSONField(try parser.value(), path: "__metadata__.\(key)")
+            metadata[key] = try field.string()
+          }
         } else {
-          entries.append(try Self.entry(field))
+          entries.append(try Self.entry(name, &parser))
         }
-      } catch { throw refuse("header: \(error)") }
-    }
+      }
+      try parser.finish()
+    } catch { throw refuse("header: \(error)") }
     entries.sort {
       ($0.range.lowerBound, $0.range.upperBound, $0.name)
         < ($1.range.lowerBound, $1.range.upperBound, $1.name)
@@ -102,19 +98,44 @@ public struct SafetensorsHeader: Sendable, Equatable {
     self.metadata = metadata
   }
 
-  private static func entry(_ field: JSONField) throws(JSONError) -> SafetensorsEntry {
-    var shape: [Int] = []
-    for item in try field["shape"].items() { shape.append(try item.integer(in: 0...Int.max)) }
-    let offsets = try field["data_offsets"].items()
-    guard offsets.count == 2 else { throw field["data_offsets"].unexpected("two offsets") }
-    let begin = try offsets[0].integer(in: 0...Int.max)
-    let end = try offsets[1].integer(in: begin...Int.max)
-    return SafetensorsEntry(
-      name: field.path,
-      type: try field["dtype"].string(),
-      shape: shape,
-      range: begin..<end
-    )
+  /// More dimensions than any tensor has.
+  static let maximumRank = 64
+
+  /// Reads what stands under a tensor's name; lists are bounded as they come.
+  private static func entry(
+    _ name: String,
+    _ parser: inout JSONParser
+  ) throws(JSONError) -> SafetensorsEntry {
+    var type: String?
+    var shape: [Int]?
+    var offsets: [Int]?
+    try parser.members { parser, key throws(JSONError) in
+      switch key {
+      case "dtype": type = try JSONField(try parser.value(), path: "\(name).dtype").string()
+      case "shape": shape = try numbers("\(name).shape", atMost: maximumRank, &parser)
+      case "data_offsets": offsets = try numbers("\(name).data_offsets", atMost: 2, &parser)
+      default:
+        throw .unexpected(path: "\(name).\(key)", wanted: "dtype, shape or data_offsets")
+      }
+    }
+    guard let type, let shape, let offsets, offsets.count == 2, offsets[0] <= offsets[1] else {
+      throw .unexpected(path: name, wanted: "a dtype, a shape and two ascending data_offsets")
+    }
+    return SafetensorsEntry(name: name, type: type, shape: shape, range: offsets[0]..<offsets[1])
+  }
+
+  private static func numbers(
+    _ path: String,
+    atMost limit: Int,
+    _ parser: inout JSONParser
+  ) throws(JSONError) -> [Int] {
+    var numbers: [Int] = []
+    try parser.items { parser, position throws(JSONError) in
+      guard position < limit else { throw .unexpected(path: path, wanted: "at most \(limit)") }
+      let field = JSONField(try parser.value(), path: "\(path)[\(position)]")
+      numbers.append(try field.integer(in: 0...Int.max))
+    }
+    return numbers
   }
 
   /// Bytes by type and shape; nil where the type is unknown or the product overflows.

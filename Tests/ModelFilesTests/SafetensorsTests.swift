@@ -38,7 +38,11 @@ import Testing
     ("{" + tensor("a", "F32", "[1.5]", "[0,4]") + "}", 4),
     ("{" + tensor("a", "F32", "[1]", "[0,4]") + "," + tensor("a", "F32", "[1]", "[4,8]") + "}", 8),
     ("{" + tensor("a", "F32", "[2]", "[0,8]") + "," + tensor("b", "F32", "[1]", "[4,8]") + "}", 8),
-    (#"{"a":1}"#, 0), (#"{"__metadata__":{"a":1}}"#, 0), (#"{"a":{"dtype":"F32"}}"#, 0),
+    ("{" + tensor("a", "F32", "[]", "[0,4]").dropLast() + #","x":1}}"#, 4),
+    ("{" + tensor("a", "U8", "[\(String(repeating: "1,", count: 64))1]", "[0,1]") + "}", 1),
+    ("{" + tensor("a", "F32", "[1]", "[0,4,4]") + "}", 4), (#"{"a":{}}"#, 0),
+    (#"{"__metadata__":[]}"#, 0), (#"{"a":1}"#, 0), (#"{"__metadata__":{"a":1}}"#, 0),
+    (#"{"a":{"dtype":"F32"}}"#, 0),
   ])
   func `a header that breaks a rule is refused`(_ json: String, _ data: Int) {
     #expect(throws: ModelFileError.self) { try Self.header(json, data: data) }

@@ -7,6 +7,12 @@ import Testing
   static let vocabulary = #""vocab":{"a":0,"b":1,"ab":2,"[UNK]":3}"#
   static let pair = #""type":"BPE",\#(vocabulary),"merges":["a b"]"#
 
+  static let long = String(repeating: "x", count: 1000)
+  static let doubling = [String](
+    repeating: #"{"type":"Replace","pattern":{"String":"a"},"content":"aa"}"#,
+    count: 7
+  ).joined(separator: ",")
+
   static func parse(_ text: String) throws(ModelFileError) -> any Tokenizer {
     try TokenizerFile.parse(Array(text.utf8), file: "t")
   }
@@ -105,6 +111,28 @@ import Testing
     (#"{"added_tokens":[{"id":7,"content":"x"}],"model":{\#(pair)}}"#, "added_tokens[0].id"),
     (#"{"added_tokens":[{"id":1,"content":"a"}],"model":{\#(pair)}}"#, "added_tokens[0].id"),
     (#"{"added_tokens":[{"content":"a"}],"model":{\#(pair)}}"#, "added_tokens[0].id"),
+    (
+      #"{"normalizer":{"type":"Replace","pattern":{"String":"a"},"content":"\#(long)"},"model":{\#(pair)}}"#,
+      "normalizer: expected replacements"
+    ),
+    (#"{"normalizer":{"type":"Prepend","prepend":"\#(long)"},"model":{\#(pair)}}"#, "normalizer"),
+    (
+      #"{"decoder":{"type":"Sequence","decoders":[\#(doubling)]},"model":{\#(pair)}}"#,
+      "decoder: expected replacements"
+    ),
+    (#"{"decoder":{"type":"Metaspace","replacement":"ab"},"model":{\#(pair)}}"#, "one character"),
+    (
+      #"{"pre_tokenizer":{"type":"Metaspace","replacement":""},"model":{\#(pair)}}"#,
+      "one character"
+    ),
+    (
+      #"{"added_tokens":[{"id":4,"content":"\#(long + long)"}],"model":{\#(pair)}}"#,
+      "added_tokens[0].content"
+    ),
+    (
+      #"{"model":{\#(vocabulary),"type":"WordPiece","unk_token":"a","max_input_chars_per_word":1001}}"#,
+      "max_input_chars_per_word"
+    ),
     (#"{}"#, "model.vocab"), (#"{"model":[]}"#, "expected an object"), ("[]", "expected an object"),
     ("", "line 1"), (#"{"model":{\#(pair)}} x"#, "end of the document"),
   ])

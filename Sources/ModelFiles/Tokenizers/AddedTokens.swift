@@ -14,6 +14,9 @@ struct AddedTokens: Sendable {
     let isNormalized: Bool
   }
 
+  /// Looking for them takes as many steps at a place as the longest has bytes.
+  static let longest = 1024
+
   /// By id.
   private(set) var byID: [Int32: Token] = [:]
   private var byContent: [[UInt8]: Int32] = [:]
@@ -35,6 +38,9 @@ struct AddedTokens: Sendable {
     for item in try field.items() {
       let content = Array(try item["content"].string().utf8)
       if content.isEmpty { continue }
+      guard content.count <= Self.longest else {
+        throw item["content"].unexpected("at most \(Self.longest) bytes")
+      }
       let id = Int32(try item["id"].integer(in: 0...Int(Int32.max) - 1))
       if let known = vocabulary.id(of: content) ?? byContent[content] {
         guard known == id else { throw item["id"].unexpected("\(known), the token's in the model") }

@@ -17,12 +17,35 @@ indirect enum Normalizer: Sendable {
   ///
   /// - Throws: `JSONError` naming a kind that is not supported.
   static func read(_ field: JSONField) throws(JSONError) -> Normalizer? {
+    guard let made = try readPart(field) else { return nil }
+    // A chain of replacements could make a short text fill the memory.
+    guard made.growth <= maximumGrowth else {
+      throw field.unexpected("replacements that lengthen a text at most \(maximumGrowth) times")
+    }
+    return made
+  }
+
+  /// How many times as long a text may become by replacements.
+  static let maximumGrowth = 64
+
+  /// An upper bound of how many times as long replacements make a text.
+  private var growth: Int {
+    switch self {
+    case .sequence(let parts): parts.reduce(1) { min(Self.maximumGrowth + 1, $0 * $1.growth) }
+    case .replace(let pattern, let content):
+      min(Self.maximumGrowth + 1, max(1, (content.count + pattern.count - 1) / pattern.count))
+    case .prepend(let prefix): prefix.count <= 64 ? 1 : Self.maximumGrowth + 1
+    case .composed, .decomposed, .lowercase, .bert: 1
+    }
+  }
+
+  private static func readPart(_ field: JSONField) throws(JSONError) -> Normalizer? {
     guard field.isPresent else { return nil }
     switch try field["type"].string() {
     case "Sequence":
       var parts: [Normalizer] = []
       for item in try field["normalizers"].items() {
-        if let part = try read(item) { parts.append(part) }
+        if let part = try readPart(item) { parts.append(part) }
       }
       return .sequence(parts)
     case "NFC": return .composed

@@ -57,8 +57,7 @@ struct PreTokenizer: Sendable {
   }
 
   private static func metaspace(_ field: JSONField) throws(JSONError) -> Stage {
-    let mark = Array(try field["replacement"].string().utf8)
-    guard !mark.isEmpty else { throw field["replacement"].unexpected("a character") }
+    let mark = try mark(field["replacement"])
     let prepends: Prepending
     if field["prepend_scheme"].isPresent {
       switch try field["prepend_scheme"].string() {
@@ -73,7 +72,14 @@ struct PreTokenizer: Sendable {
     return .metaspace(mark: mark, prepends: prepends, cuts: try field["split"].bool(default: true))
   }
 
-  /// Cuts.
+  /// The one character that stands for a blank.
+  static func mark(_ field: JSONField) throws(JSONError) -> [UInt8] {
+    let text = try field.string()
+    guard text.unicodeScalars.count == 1 else { throw field.unexpected("one character") }
+    return Array(text.utf8)
+  }
+
+  /// Cuts the pieces further, stage by stage.
   func apply(_ pieces: inout Pieces) {
     for stage in stages {
       switch stage {

@@ -11,6 +11,9 @@ struct SpecialTemplate: Sendable, Equatable {
   /// - Throws: `JSONError` naming a kind that is not supported.
   init(_ field: JSONField) throws(JSONError) { try read(field) }
 
+  /// More special tokens than any template puts around a text.
+  static let maximumTokens = 256
+
   private mutating func read(_ field: JSONField) throws(JSONError) {
     guard field.isPresent else { return }
     switch try field["type"].string() {
@@ -51,9 +54,13 @@ struct SpecialTemplate: Sendable, Equatable {
         seen = true
       } else {
         let name = try item["SpecialToken"]["id"].string()
-        var ids: [Int32] = []
-        for id in try field["special_tokens"][name]["ids"].items() { ids.append(try Self.id(id)) }
-        if seen { tail += ids } else { head += ids }
+        let ids = try field["special_tokens"][name]["ids"].items()
+        guard head.count + tail.count + ids.count <= Self.maximumTokens else {
+          throw field["single"].unexpected("at most \(Self.maximumTokens) special tokens")
+        }
+        for id in ids {
+          if seen { tail.append(try Self.id(id)) } else { head.append(try Self.id(id)) }
+        }
       }
     }
     guard seen else { throw field["single"].unexpected("the text once") }

@@ -16,12 +16,33 @@ indirect enum TokenDecoder: Sendable {
   ///
   /// - Throws: `JSONError` naming a kind that is not supported.
   static func read(_ field: JSONField) throws(JSONError) -> TokenDecoder? {
+    guard let made = try readPart(field) else { return nil }
+    guard made.growth <= Normalizer.maximumGrowth else {
+      throw field.unexpected(
+        "replacements that lengthen a text at most \(Normalizer.maximumGrowth) times"
+      )
+    }
+    return made
+  }
+
+  /// An upper bound of how many times as long replacements make a text.
+  private var growth: Int {
+    let limit = Normalizer.maximumGrowth + 1
+    switch self {
+    case .sequence(let parts): return parts.reduce(1) { min(limit, $0 * $1.growth) }
+    case .replace(let pattern, let content):
+      return min(limit, max(1, (content.count + pattern.count - 1) / pattern.count))
+    case .byteLevel, .wordPiece, .metaspace, .byteFallback, .fuse, .strip: return 1
+    }
+  }
+
+  private static func readPart(_ field: JSONField) throws(JSONError) -> TokenDecoder? {
     guard field.isPresent else { return nil }
     switch try field["type"].string() {
     case "Sequence":
       var parts: [TokenDecoder] = []
       for item in try field["decoders"].items() {
-        if let part = try read(item) { parts.append(part) }
+        if let part = try readPart(item) { parts.append(part) }
       }
       return .sequence(parts)
     case "ByteLevel": return .byteLevel
@@ -34,7 +55,7 @@ indirect enum TokenDecoder: Sendable {
       let scheme = try field["prepend_scheme"].string(default: "always")
       let prepends = try field["add_prefix_space"].bool(default: true)
       return .metaspace(
-        mark: Array(try field["replacement"].string().utf8),
+        mark: try PreTokenizer.mark(field["replacement"]),
         dropsFirst: scheme != "never" && prepends
       )
     case "Replace":

@@ -19,7 +19,7 @@ struct WordPieceModel: Sendable {
     prefix = Array(try field["continuing_subword_prefix"].string(default: "##").utf8)
     maximumCharacters =
       field["max_input_chars_per_word"].isPresent
-      ? try field["max_input_chars_per_word"].integer(in: 0...1_000_000) : 100
+      ? try field["max_input_chars_per_word"].integer(in: 0...1000) : 100
   }
 
   /// Appends the tokens of words.
