@@ -24,13 +24,15 @@ public struct Frame: Sendable, Equatable {
     self.body = body
   }
 
-  /// Header and body.
-  public var encoded: [UInt8] {
+  /// The six bytes before the body.
+  public var header: [UInt8] {
     let length = UInt32(body.count)
     return [kind, isCompressed ? 1 : 0]
       + (0..<4).map { UInt8(truncatingIfNeeded: length >> (8 * $0)) }
-      + body
   }
+
+  /// Header and body.
+  public var encoded: [UInt8] { header + body }
 }
 
 /// Why bytes from a peer are no frames.
@@ -48,7 +50,9 @@ public enum FrameError: Error, Equatable, Sendable {
 /// The header is judged as soon as its six bytes are here: a body beyond its kind's limit is refused
 /// before any of it is waited for or kept.
 public struct FrameDecoder: Sendable {
-  private let limit: @Sendable (UInt8) -> Int?
+  /// The largest body of a kind in bytes, nil where the kind is not allowed; changes as a peer is
+  /// recognised.
+  public var limit: @Sendable (UInt8) -> Int?
   private var waiting: [UInt8] = []
 
   /// A decoder.
@@ -79,7 +83,8 @@ public struct FrameDecoder: Sendable {
       )
       start = body + length
     }
-    waiting.removeFirst(start)
+    // An idle connection keeps no memory of its largest message.
+    if start == waiting.count { waiting = [] } else { waiting.removeFirst(start) }
     return frames
   }
 

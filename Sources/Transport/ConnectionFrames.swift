@@ -1,0 +1,94 @@
+// Apache-2.0.
+public import Codecs
+
+/// Kinds of frames that belong to the connection itself; all below 16.
+///
+///     1 ping       both     empty
+///     2 pong       both     empty
+///     3 goodbye    both     Goodbye
+///     4 question   client   empty: who is your authority?
+///     5 authority  server   certificate of the authority, DER
+///     6 enrol      client   EnrolmentRequest
+///     7 renew      client   certificate request, DER; only with a certificate
+///     8 granted    server   certificate of the client, DER
+enum ConnectionFrame: UInt8, CaseIterable {
+  case ping = 1
+  case pong, goodbye, question, authority, enrol, renew, granted
+
+  /// Lowest kind that the program above may use.
+  static let firstFree: UInt8 = 16
+
+  /// The largest body in bytes.
+  var limit: Int {
+    switch self {
+    case .ping, .pong, .question: 0
+    case .goodbye: 1024
+    case .authority, .granted, .renew: 2048
+    case .enrol: 2048 + 64
+    }
+  }
+}
+
+/// The last words on a connection: code u8 | milliseconds until a new attempt varint | text.
+public struct Goodbye: WireCodable, Equatable {
+  /// Why.
+  public enum Code: UInt8, Sendable, CaseIterable {
+    /// The sender ends, or restarts.
+    case leaving = 0
+    /// Too many connections.
+    case overloaded
+    /// The peer may not connect: revoked, or unknown.
+    case refused
+    /// The same client has connected anew.
+    case replaced
+    /// The peer sent what the protocol does not allow.
+    case violation
+  }
+
+  /// Why.
+  public let code: Code
+  /// When to come back, where the sender knows.
+  public let retryAfter: Duration?
+  /// For people; cut to 512 bytes when sent.
+  public let text: String
+
+  /// Last words.
+  public init(_ code: Code, retryAfter: Duration? = nil, _ text: String) {
+    self.code = code
+    self.retryAfter = retryAfter
+    self.text = text
+  }
+
+  /// Whether coming back will change nothing until a person has acted.
+  public var isFinal: Bool { code == .refused }
+
+  /// Reads the words.
+  public init(from reader: inout ByteReader) throws(CodecError) {
+    let number = try reader.read(UInt8.self)
+    guard let code = Code(rawValue: number) else {
+      throw .outOfRange(field: "goodbye", value: "\(number)", allowed: "0...4")
+    }
+    self.code = code
+    let milliseconds = try reader.readCount(limit: 1 << 31, field: "retry")
+    retryAfter = milliseconds == 0 ? nil : .milliseconds(milliseconds)
+    text = try reader.readString(limit: 600, field: "text")
+  }
+
+  /// Appends the words.
+  public func encode(into writer: inout ByteWriter) {
+    writer.write(code.rawValue)
+    let (seconds, attoseconds) = (retryAfter ?? .zero).components
+    let milliseconds =
+      seconds.clamped(to: 0...1_000_000) * 1000 + attoseconds / 1_000_000_000_000_000
+    writer.writeVarint(UInt64(max(0, milliseconds)))
+    var short = text
+    while short.utf8.count > 512 { short.removeLast() }
+    writer.write(string: short)
+  }
+}
+
+extension Int64 {
+  fileprivate func clamped(to range: ClosedRange<Int64>) -> Int64 {
+    Swift.min(Swift.max(self, range.lowerBound), range.upperBound)
+  }
+}

@@ -1,0 +1,40 @@
+// Apache-2.0.
+import Glibc
+
+/// Lets one thread wait for an event on another.
+// SAFETY: the condition and its lock are used only by address, live as long as the latch, and are
+// made for use by many threads.
+@safe final class Latch: @unchecked Sendable {
+  private let lock: UnsafeMutablePointer<pthread_mutex_t>
+  private let condition: UnsafeMutablePointer<pthread_cond_t>
+  private var isOpen = false
+
+  init() {
+    unsafe lock = .allocate(capacity: 1)
+    unsafe condition = .allocate(capacity: 1)
+    unsafe pthread_mutex_init(lock, nil)
+    unsafe pthread_cond_init(condition, nil)
+  }
+
+  deinit {
+    unsafe pthread_cond_destroy(condition)
+    unsafe pthread_mutex_destroy(lock)
+    unsafe condition.deallocate()
+    unsafe lock.deallocate()
+  }
+
+  /// Lets all waiters go on, now and later.
+  func open() {
+    unsafe pthread_mutex_lock(lock)
+    isOpen = true
+    unsafe pthread_cond_broadcast(condition)
+    unsafe pthread_mutex_unlock(lock)
+  }
+
+  /// Waits until `open` has been called.
+  func wait() {
+    unsafe pthread_mutex_lock(lock)
+    while !isOpen { unsafe pthread_cond_wait(condition, lock) }
+    unsafe pthread_mutex_unlock(lock)
+  }
+}

@@ -1,0 +1,128 @@
+// Apache-2.0.
+import WireProtocol
+
+/// The connections that one event loop serves.
+// SAFETY: after `init` touched on the loop's thread alone: every caller is a handler of the loop or
+// work submitted to it.
+final class ServerLoop: ConnectionOwner, @unchecked Sendable {
+  let loop: EventLoop
+  private let server: ServerShared
+  private let index: Int
+  private var connections: [PeerID: Connection] = [:]
+  private var lastNumber: UInt64 = 0
+  /// Told when the last connection has gone; set once the server stops.
+  private var whenEmpty: Latch?
+
+  init(_ loop: EventLoop, index: Int, _ server: ServerShared) {
+    self.loop = loop
+    self.index = index
+    self.server = server
+  }
+
+  /// Takes over a socket that has just been accepted and counted.
+  func adopt(_ number: Int32, isAdministration: Bool) {
+    let socket = Descriptor(number)
+    let isWelcome = !isAdministration || AdminSocket.isOwnUser(number)
+    guard whenEmpty == nil, isWelcome else { return server.uncount(isStranger: true) }
+    lastNumber += 1
+    let id = PeerID(number: lastNumber, loop: index)
+    let address = socket.address(local: false)?.description ?? "this machine"
+    let connection = Connection(
+      id,
+      socket: socket,
+      channel: isAdministration ? .plain(Traffic()) : .listening(server.context),
+      address: address,
+      limits: server.configuration.limits,
+      loop: loop,
+      owner: self
+    )
+    connections[id] = connection
+    connection.start()
+  }
+
+  func send(_ frame: Frame, to peer: PeerID) { connections[peer]?.send(frame) }
+
+  func close(_ peer: PeerID, _ goodbye: Goodbye) { connections[peer]?.leave(goodbye) }
+
+  /// Takes no more connections and says goodbye to all; tells `latch` when they are gone.
+  func leaveAll(_ goodbye: Goodbye, _ latch: Latch) {
+    whenEmpty = latch
+    for connection in Array(connections.values) { connection.leave(goodbye) }
+    if connections.isEmpty { latch.open() }
+  }
+
+  func recognise(_ connection: Connection, _ certificate: Certificate?) -> Recognition {
+    let limit = server.configuration.limit
+    func known(_ identity: PeerIdentity) -> Recognition {
+      if identity != .stranger { server.recognised() }
+      return .known(identity) { kind in
+        switch ConnectionFrame(rawValue: kind) {
+        case .ping?, .pong?, .goodbye?, .renew?: ConnectionFrame(rawValue: kind)?.limit
+        case nil where kind >= ConnectionFrame.firstFree: limit(kind, identity)
+        default: nil
+        }
+      }
+    }
+    if connection.isPlain { return known(.administrator) }
+    guard let certificate else { return Self.stranger }
+    switch server.authority.admission(certificate) {
+    case .admitted:
+      // One connection a client: an older one is half dead, or a copy.
+      if let older = server.claim(certificate.name, for: connection.id) {
+        server.closeElsewhere(older, Goodbye(.replaced, "\(certificate.name) has connected anew"))
+      }
+      return known(.client(name: certificate.name, serial: certificate.serial))
+    case .refused(let reason):
+      return .refused(Goodbye(.refused, reason))
+    }
+  }
+
+  private static let stranger = Recognition.known(.stranger) { kind in
+    switch ConnectionFrame(rawValue: kind) {
+    case .question?, .enrol?, .goodbye?: ConnectionFrame(rawValue: kind)?.limit
+    default: nil
+    }
+  }
+
+  func control(_ connection: Connection, _ kind: ConnectionFrame, _ body: [UInt8]) {
+    do throws(TransportError) {
+      connection.send(try answer(kind, body, to: connection.certificate))
+    } catch {
+      connection.leave(Goodbye(.refused, "\(error)"))
+    }
+  }
+
+  private func answer(
+    _ kind: ConnectionFrame,
+    _ body: [UInt8],
+    to certificate: Certificate?
+  ) throws(TransportError) -> Frame {
+    let authority = server.authority
+    switch (kind, certificate) {
+    case (.question, _):
+      return Frame(kind: ConnectionFrame.authority.rawValue, body: authority.certificate.der)
+    case (.enrol, nil):
+      let made = try authority.redeem(
+        secret: Array(body.prefix(EnrolmentToken.secretBytes)),
+        request: Array(body.dropFirst(EnrolmentToken.secretBytes))
+      )
+      return Frame(kind: ConnectionFrame.granted.rawValue, body: made.der)
+    case (.renew, let present?):
+      let made = try authority.renew(present, request: body)
+      return Frame(kind: ConnectionFrame.granted.rawValue, body: made.der)
+    default: throw .refused("\(kind) is not asked for here")
+    }
+  }
+
+  func tell(_ connection: Connection, _ event: TransportEvent) { server.onEvent(event) }
+
+  func ended(_ connection: Connection, _ reason: CloseReason) {
+    connections[connection.id] = nil
+    server.uncount(isStranger: connection.identity == .stranger)
+    server.add(connection.traffic)
+    if case .client(let name, _) = connection.identity {
+      server.release(name, of: connection.id)
+    }
+    if connections.isEmpty { whenEmpty?.open() }
+  }
+}

@@ -1,0 +1,93 @@
+// Apache-2.0.
+import Synchronization
+
+/// What all loops of a server share.
+final class ServerShared: Sendable {
+  let configuration: ServerConfiguration
+  let context: TLSContext
+  let authority: CertificateAuthority
+  let onEvent: @Sendable (TransportEvent) -> Void
+  private let accepted = Atomic<Int>(0)
+  private let connections = Atomic<Int>(0)
+  private let strangers = Atomic<Int>(0)
+  private let state = Mutex(State())
+
+  private struct State {
+    var peers: [String: PeerID] = [:]
+    var past = Traffic()
+    var close: (@Sendable (PeerID, Goodbye) -> Void)?
+  }
+
+  init(
+    _ configuration: ServerConfiguration,
+    _ context: TLSContext,
+    _ authority: CertificateAuthority,
+    _ onEvent: @escaping @Sendable (TransportEvent) -> Void
+  ) {
+    self.configuration = configuration
+    self.context = context
+    self.authority = authority
+    self.onEvent = onEvent
+  }
+
+  /// Whether one more stranger may connect.
+  var hasRoom: Bool {
+    connections.load(ordering: .relaxed) < configuration.mostConnections
+      && strangers.load(ordering: .relaxed) < configuration.mostStrangers
+  }
+
+  /// Connections at the moment.
+  var connectionCount: Int { connections.load(ordering: .relaxed) }
+
+  /// Counts a new connection, a stranger as yet; its number.
+  func count() -> Int {
+    strangers.add(1, ordering: .relaxed)
+    connections.add(1, ordering: .relaxed)
+    return accepted.add(1, ordering: .relaxed).oldValue
+  }
+
+  /// A stranger has turned out to be known.
+  func recognised() { strangers.subtract(1, ordering: .relaxed) }
+
+  /// A connection has ended.
+  func uncount(isStranger: Bool) {
+    if isStranger { strangers.subtract(1, ordering: .relaxed) }
+    connections.subtract(1, ordering: .relaxed)
+  }
+
+  /// Says how to close a connection of whatever loop.
+  func whenClosing(_ close: @escaping @Sendable (PeerID, Goodbye) -> Void) {
+    state.withLock { $0.close = close }
+  }
+
+  /// Closes a connection of whatever loop.
+  func closeElsewhere(_ peer: PeerID, _ goodbye: Goodbye) {
+    state.withLock { $0.close }?(peer, goodbye)
+  }
+
+  /// Notes which connection is a client's; the older one, if there is any.
+  func claim(_ name: String, for peer: PeerID) -> PeerID? {
+    state.withLock { $0.peers.updateValue(peer, forKey: name) }
+  }
+
+  /// Forgets a client's connection, unless a newer one has taken its place.
+  func release(_ name: String, of peer: PeerID) {
+    state.withLock { state in
+      if state.peers[name] == peer { state.peers[name] = nil }
+    }
+  }
+
+  /// The connection of a client.
+  func peer(named name: String) -> PeerID? { state.withLock { $0.peers[name] } }
+
+  /// Adds the bytes of a connection that has ended.
+  func add(_ traffic: Traffic) {
+    state.withLock { state in
+      state.past.received += traffic.received
+      state.past.sent += traffic.sent
+    }
+  }
+
+  /// Bytes of all connections that have ended.
+  var traffic: Traffic { state.withLock { $0.past } }
+}

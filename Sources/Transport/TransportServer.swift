@@ -1,0 +1,148 @@
+// Apache-2.0.
+import Synchronization
+public import WireProtocol
+
+/// Listens for clients over TLS and for the administration tool on a Unix socket.
+///
+/// Everything is sent from event-loop threads; events are told on them. All methods may be called
+/// from any thread.
+public final class TransportServer: Sendable {
+  /// Where it listens, with the ports that the kernel chose.
+  public let addresses: [SocketAddress]
+  private let shared: ServerShared
+  private let loops: [ServerLoop]
+  private let listeners: ListenerBox
+
+  // SAFETY: the listeners are touched on the first loop's thread alone.
+  private final class ListenerBox: @unchecked Sendable {
+    var listeners: [Listener] = []
+  }
+
+  /// Begins to listen.
+  ///
+  /// - Parameters:
+  ///   - authority: says who may come in, and enrols new clients.
+  ///   - onEvent: told on loop threads; must not block.
+  /// - Throws: `TransportError` where an address cannot be listened at.
+  public init(
+    _ configuration: ServerConfiguration,
+    authority: CertificateAuthority,
+    onEvent: @escaping @Sendable (TransportEvent) -> Void
+  ) throws(TransportError) {
+    let context = try TLSContext(authority.serverCredentials, isServer: true)
+    let shared = ServerShared(configuration, context, authority, onEvent)
+    var loops: [ServerLoop] = []
+    for index in 0..<min(max(1, configuration.loops), 255) {
+      loops.append(ServerLoop(try EventLoop(time: configuration.time), index: index, shared))
+    }
+    self.shared = shared
+    self.loops = loops
+    shared.whenClosing { [loops] peer, goodbye in
+      let loop = loops[peer.loop]
+      loop.loop.submit { loop.close(peer, goodbye) }
+    }
+    let box = ListenerBox()
+    listeners = box
+    let all = loops
+    do throws(TransportError) {
+      for address in configuration.addresses {
+        for resolved in try address.resolved(forListening: true).prefix(1) {
+          let socket = try Descriptor.listening(at: resolved, named: "\(address)")
+          box.listeners.append(
+            Listener(socket, loop: loops[0].loop) { accepted in
+              Self.deal(accepted, to: all, shared, isAdministration: false)
+            }
+          )
+        }
+      }
+      addresses = box.listeners.compactMap(\.address)
+      if let path = configuration.adminSocket {
+        let socket = try AdminSocket.listen(at: path)
+        box.listeners.append(
+          Listener(socket, loop: loops[0].loop) { accepted in
+            Self.deal(accepted, to: all, shared, isAdministration: true)
+          }
+        )
+      }
+    } catch {
+      for loop in loops { loop.loop.stop() }
+      throw error
+    }
+    loops[0].loop.submit { [first = loops[0].loop] in
+      for listener in box.listeners {
+        // The loop has room for a handful of listeners; where it has not, nobody can connect.
+        do throws(TransportError) { try listener.start() } catch { first.stop() }
+      }
+    }
+  }
+
+  /// Spreads new connections over the loops, unless there are too many.
+  private static func deal(
+    _ accepted: consuming Descriptor,
+    to loops: [ServerLoop],
+    _ shared: ServerShared,
+    isAdministration: Bool
+  ) {
+    guard isAdministration || shared.hasRoom else { return }
+    let number = accepted.release()
+    let loop = loops[shared.count() % loops.count]
+    loop.loop.submit { loop.adopt(number, isAdministration: isAdministration) }
+  }
+
+  /// Sends a message; dropped where the peer is gone.
+  public func send(to peer: PeerID, kind: UInt8, body: [UInt8]) {
+    send(to: peer, Frame.packed(kind: kind, body: body))
+  }
+
+  /// Sends a frame, packed once for many peers; dropped where the peer is gone.
+  public func send(to peer: PeerID, _ frame: Frame) {
+    guard peer.loop < loops.count else { return }
+    let loop = loops[peer.loop]
+    loop.loop.submit { loop.send(frame, to: peer) }
+  }
+
+  /// Says goodbye to a peer and closes its connection.
+  public func close(_ peer: PeerID, _ goodbye: Goodbye) {
+    guard peer.loop < loops.count else { return }
+    let loop = loops[peer.loop]
+    loop.loop.submit { loop.close(peer, goodbye) }
+  }
+
+  /// Makes a client's certificates count no more and closes its connection.
+  ///
+  /// - Returns: false where the name is unknown.
+  public func revoke(_ name: String) throws(TransportError) -> Bool {
+    let isKnown = try shared.authority.revoke(name)
+    if let peer = shared.peer(named: name) {
+      close(peer, Goodbye(.refused, "the certificate of \(name) is revoked"))
+    }
+    return isKnown
+  }
+
+  /// Bytes on the wire in all connections since the start.
+  public var traffic: Traffic { shared.traffic }
+
+  /// Connections at the moment.
+  public var connectionCount: Int { shared.connectionCount }
+
+  /// Takes no more connections, says goodbye to all and ends; waits until that is done.
+  ///
+  /// - Parameter retryAfter: when clients should come back.
+  public func shutdown(retryAfter: Duration?, text: String = "the server is stopping") {
+    let listeners = self.listeners
+    loops[0].loop.submit {
+      for listener in listeners.listeners { listener.stop() }
+      listeners.listeners = []
+    }
+    if let path = shared.configuration.adminSocket { AdminSocket.remove(path) }
+    let goodbye = Goodbye(.leaving, retryAfter: retryAfter, text)
+    // A farewell has its own deadline, so this ends.
+    let latches = loops.map { loop in
+      let latch = Latch()
+      loop.loop.submit { loop.leaveAll(goodbye, latch) }
+      return latch
+    }
+    for latch in latches { latch.wait() }
+    for loop in loops { loop.loop.stop() }
+  }
+}

@@ -1,0 +1,124 @@
+// Apache-2.0.
+import Glibc
+import Synchronization
+import Telemetry
+import Transport
+
+/// A folder that goes when its owner goes.
+final class TemporaryFolder: Sendable {
+  let path: String
+
+  init() {
+    var template = Array("/tmp/samara-transport-XXXXXX".utf8CString)
+    // SAFETY: mkdtemp replaces the six letters in place.
+    _ = unsafe mkdtemp(&template)
+    path = String(
+      decoding: template.dropLast().map(UInt8.init(bitPattern:)),
+      as: UTF8.self
+    )
+  }
+
+  deinit { remove(path) }
+
+  private func remove(_ path: String) {
+    if let folder = unsafe opendir(path) {
+      while let entry = unsafe readdir(folder) {
+        let name = unsafe withUnsafeBytes(of: entry.pointee.d_name) { bytes in
+          unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+        }
+        if name != ".", name != ".." { remove("\(path)/\(name)") }
+      }
+      unsafe closedir(folder)
+      _ = unsafe rmdir(path)
+    } else {
+      _ = unsafe unlink(path)
+    }
+  }
+}
+
+/// Events of a server or a client, to be awaited in order.
+final class EventQueue: Sendable {
+  private let stream: AsyncStream<TransportEvent>
+  private let continuation: AsyncStream<TransportEvent>.Continuation
+
+  init() { (stream, continuation) = AsyncStream.makeStream() }
+
+  var handler: @Sendable (TransportEvent) -> Void {
+    { [continuation] event in continuation.yield(event) }
+  }
+
+  /// The first event from now on that `pick` makes something of.
+  func first<T: Sendable>(_ pick: @Sendable (TransportEvent) -> T?) async -> T {
+    for await event in stream {
+      if let found = pick(event) { return found }
+    }
+    fatalError("the events ended")
+  }
+
+  func connected() async -> (PeerID, PeerIdentity) {
+    await first { if case .connected(let peer, let who, _) = $0 { (peer, who) } else { nil } }
+  }
+
+  func received() async -> (kind: UInt8, body: [UInt8]) {
+    await first { if case .received(_, let kind, let body, _) = $0 { (kind, body) } else { nil } }
+  }
+
+  func closed() async -> CloseReason {
+    await first { if case .closed(_, let reason, _) = $0 { reason } else { nil } }
+  }
+}
+
+/// A server with its authority on loopback.
+struct LoopbackServer: Sendable {
+  let folder = TemporaryFolder()
+  let authority: CertificateAuthority
+  let server: TransportServer
+  let events = EventQueue()
+
+  init(
+    loops: Int = 1,
+    limits: ConnectionLimits = ConnectionLimits(),
+    mostStrangers: Int = 1024,
+    limit: Int = 1 << 20
+  ) throws {
+    authority = try CertificateAuthority.create(in: "\(folder.path)/authority")
+    server = try TransportServer(
+      ServerConfiguration(
+        addresses: [SocketAddress("127.0.0.1:0")],
+        adminSocket: "\(folder.path)/admin",
+        loops: loops,
+        limits: limits,
+        mostStrangers: mostStrangers,
+        limit: { kind, _ in kind < 100 ? limit : nil }
+      ),
+      authority: authority,
+      onEvent: events.handler
+    )
+  }
+
+  var address: SocketAddress { server.addresses[0] }
+
+  /// A fresh client, enrolled over the wire.
+  func enrol(_ name: String) throws -> ClientIdentity {
+    let token = try authority.issueToken(name: name, addresses: server.addresses)
+    return try ClientIdentity.join(token: token.text, folder: "\(folder.path)/\(name)")
+  }
+
+  func client(
+    _ identity: ClientIdentity,
+    limits: ConnectionLimits = ConnectionLimits(),
+    wall: TimeSource = .wall,
+    onRenewed: @escaping @Sendable (ClientIdentity) -> Void = { _ in },
+    events: EventQueue
+  ) throws -> TransportClient {
+    try TransportClient(
+      .server(server.addresses),
+      identity: identity,
+      limits: limits,
+      wall: wall,
+      limit: { $0 < 100 ? 1 << 26 : nil },
+      onRenewed: onRenewed,
+      onEvent: events.handler
+    )
+  }
+}
