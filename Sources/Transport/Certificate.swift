@@ -3,8 +3,8 @@ public import Codecs
 import COpenSSL
 import Glibc
 
-/// An X.509 certificate.
 // SAFETY: the certificate is counted and never changed after it is made.
+/// An X.509 certificate.
 @safe public final class Certificate: @unchecked Sendable {
   let handle: OpaquePointer
 

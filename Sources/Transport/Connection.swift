@@ -23,7 +23,9 @@ enum Recognition {
   case refused(Goodbye)
 }
 
-/// One connection: moves bytes as its `ConnectionMachine` says. Lives on its loop's thread.
+/// One connection, which moves bytes as its machine says.
+///
+/// It lives on the thread of its loop.
 final class Connection: LoopHandler {
   let id: PeerID
   let loop: EventLoop

@@ -27,7 +27,9 @@ public struct Credentials: Sendable {
     own = nil
   }
 
-  /// Nothing: for a client that enrols. It believes whoever answers until it has seen that the
+  /// Nothing: for a client that enrols.
+  ///
+  /// It believes whoever answers until it has seen that the
   /// authority is the one its token names.
   static let none = Credentials()
 }

@@ -25,7 +25,9 @@ final class Listener: LoopHandler {
   /// Begins; on the loop's thread.
   func start() throws(TransportError) { token = try loop.watch(socket.number, [.read], self) }
 
-  /// Ends; on the loop's thread. The port is free once the listener is gone.
+  /// Ends; on the loop's thread.
+  ///
+  /// The port is free once the listener is gone.
   func stop() { loop.forget(socket.number, token) }
 
   func ready(_ interest: Interest) {

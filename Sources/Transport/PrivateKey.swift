@@ -1,8 +1,8 @@
 // Apache-2.0.
 import COpenSSL
 
-/// A P-256 key; it leaves the object only as PEM, for a file of its owner.
 // SAFETY: the key is counted and never changed after it is made; OpenSSL reads it from any thread.
+/// A P-256 key; it leaves the object only as PEM, for a file of its owner.
 @safe public final class PrivateKey: @unchecked Sendable {
   let handle: OpaquePointer
 
