@@ -4,12 +4,13 @@ import Glibc
 /// Lets one thread wait for an event on another.
 // SAFETY: the condition and its lock are used only by address, live as long as the latch, and are
 // made for use by many threads.
-@safe final class Latch: @unchecked Sendable {
+@safe public final class Latch: @unchecked Sendable {
   private let lock: UnsafeMutablePointer<pthread_mutex_t>
   private let condition: UnsafeMutablePointer<pthread_cond_t>
   private var isOpen = false
 
-  init() {
+  /// A latch that is not open.
+  public init() {
     unsafe lock = .allocate(capacity: 1)
     unsafe condition = .allocate(capacity: 1)
     unsafe pthread_mutex_init(lock, nil)
@@ -24,7 +25,7 @@ import Glibc
   }
 
   /// Lets all waiters go on, now and later.
-  func open() {
+  public func open() {
     unsafe pthread_mutex_lock(lock)
     isOpen = true
     unsafe pthread_cond_broadcast(condition)
@@ -32,7 +33,7 @@ import Glibc
   }
 
   /// Waits until `open` has been called.
-  func wait() {
+  public func wait() {
     unsafe pthread_mutex_lock(lock)
     while !isOpen { unsafe pthread_cond_wait(condition, lock) }
     unsafe pthread_mutex_unlock(lock)

@@ -1,0 +1,2 @@
+// Apache-2.0.
+// placeholder

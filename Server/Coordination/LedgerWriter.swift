@@ -1,0 +1,69 @@
+// Apache-2.0.
+public import RunLedger
+import Synchronization
+public import Telemetry
+public import Transport
+
+/// Makes records durable on a thread of its own, many commits in one fsync.
+///
+/// While the disk works on one batch the next one gathers, so the cost of a sync is shared by all
+/// that came meanwhile, and nobody waits for a timer.
+public final class LedgerWriter: Sendable {
+  private struct Waiting {
+    var commits: [(records: [LedgerRecord], then: @Sendable () -> Void)] = []
+  }
+
+  // SAFETY: touched on the loop's thread alone.
+  private final class Owner: @unchecked Sendable {
+    let ledger: Ledger
+    init(_ ledger: consuming Ledger) { self.ledger = ledger }
+  }
+
+  private let waiting = Mutex(Waiting())
+  private let owner: Owner
+  private let loop: EventLoop
+  private let log: Log
+
+  /// How long a disk that refuses is left alone before the next attempt.
+  private static let pause = Duration.seconds(1)
+
+  /// A writer.
+  ///
+  /// - Parameters:
+  ///   - ledger: the open ledger; nobody else writes to it.
+  ///   - loop: the thread that waits for the disk; it serves nothing else.
+  public init(_ ledger: consuming Ledger, loop: EventLoop, log: Log) {
+    owner = Owner(ledger)
+    self.loop = loop
+    self.log = log
+  }
+
+  /// Has records made durable after all that were given before; `then` is called on the writer's
+  /// thread once they are.
+  public func write(_ records: [LedgerRecord], then: @escaping @Sendable () -> Void) {
+    let isFirst = waiting.withLock { waiting in
+      waiting.commits.append((records, then))
+      return waiting.commits.count == 1
+    }
+    if isFirst { loop.submit { self.drain() } }
+  }
+
+  private func drain() {
+    let batch = waiting.withLock { $0.commits }
+    guard !batch.isEmpty else { return }
+    do {
+      try owner.ledger.commit(batch.flatMap(\.records))
+    } catch {
+      // Nothing was acknowledged: what waits is tried again until the disk takes it.
+      log.error("\(error); trying again")
+      loop.schedule(after: Self.pause) { self.drain() }
+      return
+    }
+    let more = waiting.withLock { waiting in
+      waiting.commits.removeFirst(batch.count)
+      return !waiting.commits.isEmpty
+    }
+    for commit in batch { commit.then() }
+    if more { loop.submit { self.drain() } }
+  }
+}

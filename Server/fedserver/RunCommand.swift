@@ -1,0 +1,85 @@
+// Apache-2.0.
+import Codecs
+import CommandLineTool
+import Coordination
+import Glibc
+import RunLedger
+import Telemetry
+import Transport
+import WireProtocol
+
+let runCommand = Command(
+  "run",
+  "Serve: take in clients, go on with every run that is not over.",
+  options: [
+    ServerFolder.option,
+    .value("listen", "HOST:PORT", "Listen here instead; may be repeated."),
+    .value("threads", "N", "Threads of an evaluation; by default all processors."),
+    .value("retry", "SECONDS", "When clients come back after a stop of this server (2)."),
+    .flag("verbose", "Write more to the log."),
+  ],
+  notes: """
+    A line a round goes to standard output, the log to standard error. SIGTERM takes no more results
+    in, finishes what is being written and says goodbye; after a kill or a power cut the next run
+    goes on from the last acknowledged result.
+    """
+) { arguments, console in
+  let folder = try ServerFolder(arguments)
+  let settings = try folder.read()
+  let processors = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+  let threads = try arguments.integer("threads", in: 1...1024) ?? processors
+  let retry = try arguments.integer("retry", in: 0...86_400) ?? 2
+  let log = Log(minimum: arguments.isSet("verbose") ? .debug : .info) { console.note($0) }
+  // Before any thread begins, so that all of them leave the signals to this one.
+  let signals = StopSignals()
+  let authority = try CertificateAuthority.open(in: folder.authority)
+  let ledger = try Ledger(path: folder.ledger)
+  var records: [(run: UInt32, records: [LedgerRecord])] = []
+  for run in try ledger.runs() { records.append((run, try ledger.records(of: run))) }
+  let machine = try CoordinatorMachine(recovering: records, software: "fedserver 0.1")
+  let loops = (
+    coordination: try EventLoop(), disk: try EventLoop(), models: try EventLoop()
+  )
+  let service = CoordinationService(
+    machine,
+    ledger: ledger,
+    authority: authority,
+    advertised: settings.advertise,
+    loops: loops,
+    threads: threads,
+    log: log
+  ) { report, traffic in
+    switch console.format {
+    case .text: console.write(report.line(traffic))
+    case .json: console.write(report.json(traffic).serialized())
+    }
+  }
+  let configuration = ServerConfiguration(
+    addresses: try arguments.addresses("listen") ?? settings.listen,
+    adminSocket: folder.socket
+  ) { kind, identity in
+    switch identity {
+    case .client: Message.limit(kind, from: .client)
+    case .administrator: Message.limit(kind, from: .tool)
+    case .server, .stranger: nil
+    }
+  }
+  let server: TransportServer
+  do throws(TransportError) {
+    server = try TransportServer(configuration, authority: authority) { service.transport($0) }
+  } catch {
+    throw CommandFailure("cannot listen: \(error)", code: .connection)
+  }
+  service.start(server)
+  let addresses = server.addresses.map { "\($0)" }.joined(separator: ", ")
+  log.info("fedserver listens at \(addresses), folder \(folder.path)")
+  let signal = signals.wait()
+  log.info("stopping: results that arrived are being written")
+  let quiet = Latch()
+  service.drain { quiet.open() }
+  quiet.wait()
+  server.shutdown(retryAfter: .seconds(retry))
+  for loop in [loops.coordination, loops.disk, loops.models] { loop.stop() }
+  log.info("stopped")
+  return signal == SIGINT ? .interrupted : .ok
+}
