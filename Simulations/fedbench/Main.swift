@@ -7,6 +7,8 @@ let benchmarks: [Command] = [
   replayBenchmark,
   codecBenchmark,
   ledgerBenchmark,
+  forwardBenchmark,
+  stepBenchmark,
 ]
 
 @main

@@ -125,6 +125,15 @@ import Tensors
     for (node, call) in zip(plan.graph.nodes, calls) { node.operation.run(call) }
   }
 
+  /// Runs the plan at w, node by node: `around` gets the node's position and runs it.
+  func runEach(_ around: (_ node: Int, _ body: () -> Void) -> Void) {
+    bindCalls()
+    bindParameters(nil)
+    for (index, call) in calls.enumerated() {
+      around(index) { plan.graph.nodes[index].operation.run(call) }
+    }
+  }
+
   private func bindParameters(_ epsilon: Float?) {
     let kernels = unsafe KernelTable.current.kernels.pointee
     for (index, position) in positions.enumerated() {

@@ -1,0 +1,113 @@
+// Apache-2.0.
+import Codecs
+import Execution
+import GraphCompiler
+import Models
+import Tensors
+
+/// A model with random weights and a full batch, for measuring: no file is read.
+struct BenchModel {
+  /// Name in reports.
+  let name: String
+  /// The family with its configuration.
+  let family: any ModelFamily
+  /// Sequences of the batch.
+  let sequences: Int
+  /// Positions of a sequence.
+  let positions: Int
+  /// The head whose outputs or losses are computed.
+  let head: ModelHead
+
+  /// The models every report shows: an encoder of 22 M parameters, a decoder of 10 M.
+  static func standard() throws -> [BenchModel] {
+    [
+      BenchModel(
+        name: "MiniLM 8x128",
+        family: try ModelFamilies.open(
+          .object([
+            .init("model_type", .string("bert")), .init("hidden_size", .integer(384)),
+            .init("intermediate_size", .integer(1536)), .init("num_hidden_layers", .integer(6)),
+            .init("num_attention_heads", .integer(12)), .init("vocab_size", .integer(30_522)),
+            .init("max_position_embeddings", .integer(512)),
+          ]),
+          hasTensor: { $0 == "embeddings.word_embeddings.weight" }
+        ),
+        sequences: 8,
+        positions: 128,
+        head: .hidden
+      ),
+      BenchModel(
+        name: "Llama 10M 8x256",
+        family: try ModelFamilies.open(
+          .object([
+            .init("model_type", .string("llama")), .init("hidden_size", .integer(320)),
+            .init("intermediate_size", .integer(896)), .init("num_hidden_layers", .integer(6)),
+            .init("num_attention_heads", .integer(10)),
+            .init("num_key_value_heads", .integer(5)), .init("vocab_size", .integer(8192)),
+            .init("max_position_embeddings", .integer(512)),
+            .init("tie_word_embeddings", .bool(true)),
+          ]),
+          hasTensor: { _ in false }
+        ),
+        sequences: 8,
+        positions: 256,
+        head: .languageModel
+      ),
+    ]
+  }
+
+  /// The same body under a loss: the head that has one.
+  var trained: BenchModel {
+    BenchModel(
+      name: name,
+      family: family,
+      sequences: sequences,
+      positions: positions,
+      head: head == .languageModel ? head : .classifier(classes: 20)
+    )
+  }
+
+  /// The graph of a batch.
+  func graph(hasLoss: Bool) throws -> Graph {
+    try family.graph(
+      GraphRequest(sequences: sequences, positions: positions, head: head, hasLoss: hasLoss)
+    )
+  }
+
+  /// Random weights for `graph`.
+  func table(for graph: Graph, isTrainable: Bool) -> WeightTable {
+    var state: UInt32 = 1
+    var tensors: [String: StoredTensor] = [:]
+    for parameter in graph.parameters {
+      let floats = (0..<parameter.shape.elementCount).map { _ -> Float in
+        state = state &* 1_664_525 &+ 1_013_904_223
+        return Float(Int32(bitPattern: state) >> 8) * 0x1p-23 * 0.05
+      }
+      tensors[parameter.name] = StoredTensor(shape: parameter.shape, floats: floats)
+    }
+    return WeightTable(tensors) { _ in isTrainable }
+  }
+
+  /// Sets ids, lengths and labels of a batch without padding.
+  func fill(_ plan: BoundPlan) throws {
+    let vocabulary = family.vocabularyCount
+    for (name, value) in plan.plan.graph.inputs {
+      let count = plan.plan.graph.type(of: value).shape.elementCount
+      switch name {
+      case "lengths":
+        try plan.set(name, integers: [Int32](repeating: Int32(positions), count: count))
+      case "labels" where head.classes != nil:
+        try plan.set(name, integers: (0..<count).map { Int32($0 % (head.classes ?? 1)) })
+      default:
+        try plan.set(name, integers: (0..<count).map { Int32($0 &* 7919 % vocabulary) })
+      }
+    }
+  }
+}
+
+extension ModelHead {
+  /// Classes of a classifier.
+  fileprivate var classes: Int? {
+    if case .classifier(let classes) = self { classes } else { nil }
+  }
+}
