@@ -24,7 +24,7 @@ let forwardBenchmark = Command(
       if arguments.isSet("plan") { console.write("\(plan)") }
       let bound = try BoundPlan(plan, in: Workspace(table, team: team))
       try model.fill(bound)
-      let peak = measuredPeak(team)
+      let peak = multiplyAddPeak(team)
       let measured = Measurement.of(runs: 9) { bound.run() }
       let name = "forward \(model.name), \(threads) threads"
       ReportRow(name, measured.median * 1e3, "ms").write(to: console)
