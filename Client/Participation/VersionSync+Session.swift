@@ -1,0 +1,31 @@
+// Apache-2.0.
+import FederatedCore
+import WireProtocol
+
+extension VersionSync {
+  /// Brings `session` from `version` to the version the task starts from.
+  ///
+  /// - Throws: `ParticipationFailure`, or what the algorithm refuses; `session` is then in doubt.
+  func apply(to session: inout any AlgorithmSession, at version: UInt32) throws {
+    switch self {
+    case .none: return
+    case .snapshot(let bytes): try session.restore(bytes)
+    case .rounds(let first, let rounds):
+      guard first == version else {
+        throw ParticipationFailure("rounds from \(first) on for a client at \(version)")
+      }
+      for (offset, parts) in rounds.enumerated() {
+        let round = first + UInt32(offset)
+        try session.fold(
+          parts.map { part in
+            Contribution(
+              task: LocalTask(round: round, client: part.client, steps: Int(part.steps)),
+              weight: part.weight,
+              payload: part.payload
+            )
+          }
+        )
+      }
+    }
+  }
+}
