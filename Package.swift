@@ -169,6 +169,7 @@ let package = Package(
       "Participation",
       "FineTuning",
       "FederatedCore",
+      "SharedRandomness",
       "Transport",
       "WireProtocol",
       "Datasets",

@@ -3,6 +3,10 @@ import CommandLineTool
 
 /// The commands: one file and one line each.
 let commands: [Command] = [
+  joinCommand,
+  runCommand,
+  evalCommand,
+  benchCommand,
   tokenizeCommand,
   forwardCommand,
 ]

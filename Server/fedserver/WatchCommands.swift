@@ -4,6 +4,7 @@ import CommandLineTool
 import Coordination
 import FederatedCore
 import ModelFiles
+import Telemetry
 
 let submitCommand = Command(
   "submit",

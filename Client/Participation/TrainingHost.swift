@@ -1,0 +1,201 @@
+// Apache-2.0.
+import Datasets
+import FederatedCore
+import FineTuning
+import ModelFiles
+import Synchronization
+public import Telemetry
+import Tensors
+public import Transport
+
+/// Where a client finds what a run needs.
+public struct LocalResources: Sendable {
+  /// The model's folder here; nil for the path that the run names, where it exists.
+  public let model: String?
+  /// File or folder of the client's examples.
+  public let data: String
+  /// Threads that train.
+  public let threads: Int
+
+  /// Resources of a client.
+  public init(model: String?, data: String, threads: Int) {
+    self.model = model
+    self.data = data
+    self.threads = threads
+  }
+}
+
+/// How far a client has got with a task.
+public struct TaskProgress: Sendable, Equatable {
+  /// Number of the round, from 1.
+  public let round: UInt32
+  /// Rounds of the run.
+  public let rounds: Int
+  /// Local steps done.
+  public let done: Int
+  /// Local steps of the task.
+  public let steps: Int
+  /// Mean loss of the last step.
+  public let loss: Float
+}
+
+/// Model and data of the run at work, on a thread of its own: loading and training.
+public final class TrainingHost: Sendable {
+  private struct Hosted {
+    let configuration: RunConfiguration
+    let workspace: TrainerWorkspace
+    let data: ClientData
+    var hasToldMemory = false
+  }
+
+  // SAFETY: touched on the loop's thread alone.
+  private final class State: @unchecked Sendable {
+    var hosted: (run: UInt32, Hosted)?
+    var team: ThreadTeam?
+  }
+
+  private let state = State()
+  private let loop: EventLoop
+  private let resources: LocalResources
+  private let log: Log
+  private let onProgress: @Sendable (TaskProgress) -> Void
+  /// Counts cancellations: work begun before the last one stops at its next step.
+  private let epoch = Mutex<UInt64>(0)
+
+  /// A host.
+  ///
+  /// - Parameters:
+  ///   - loop: the thread that works; it serves nothing else.
+  ///   - onProgress: told of every local step, on the host's thread.
+  public init(
+    _ resources: LocalResources,
+    loop: EventLoop,
+    log: Log,
+    onProgress: @escaping @Sendable (TaskProgress) -> Void
+  ) {
+    self.resources = resources
+    self.loop = loop
+    self.log = log
+    self.onProgress = onProgress
+  }
+
+  /// Loads model and data of a run in place of those of another, whose training stops.
+  func prepare(
+    _ run: UInt32,
+    _ configuration: RunConfiguration,
+    then answer: @escaping @Sendable (Result<Preparation, ParticipationFailure>) -> Void
+  ) {
+    cancel()
+    loop.submit { [self] in
+      // The old model goes before the new one comes: there may not be room for both.
+      state.hosted = nil
+      answer(
+        Self.attempt {
+          let hosted = try load(configuration)
+          state.hosted = (run, hosted)
+          let model = hosted.workspace.model
+          return Preparation(
+            base: model.baseDigest,
+            examples: hosted.data.dataset.examples.count,
+            parameters: model.parameterCount
+          )
+        }
+      )
+    }
+  }
+
+  /// Does the local steps of a task; `answer` is not called where `cancel` comes first.
+  func train(
+    _ order: TrainingOrder,
+    then answer: @escaping @Sendable (Result<LocalResult, ParticipationFailure>) -> Void
+  ) {
+    let epoch = epoch.withLock { $0 }
+    loop.submit { [self] in
+      let result = Self.attempt { try steps(of: order, epoch) }
+      guard epoch == self.epoch.withLock({ $0 }) else { return }
+      answer(result)
+      tellMemory()
+    }
+  }
+
+  /// Stops training at the next step.
+  func cancel() { epoch.withLock { $0 += 1 } }
+
+  /// Lets go of model and data; training stops.
+  func release() {
+    cancel()
+    loop.submit { [state] in state.hosted = nil }
+  }
+
+  private func steps(of order: TrainingOrder, _ epoch: UInt64) throws -> LocalResult {
+    guard let (run, hosted) = state.hosted, run == order.run else {
+      throw ParticipationFailure("the model of run \(order.run) is not loaded")
+    }
+    var trainer: any LocalTrainer = ObservedTrainer(
+      ClientTrainer(hosted.workspace, data: hosted.data, key: hosted.configuration.runKey)
+    ) { [self] done, loss in
+      guard epoch == self.epoch.withLock({ $0 }) else { throw CancellationError() }
+      onProgress(
+        TaskProgress(
+          round: order.task.round + 1,
+          rounds: hosted.configuration.rounds,
+          done: done,
+          steps: order.task.steps,
+          loss: loss
+        )
+      )
+    }
+    try trainer.load(order.session.weightUpdates())
+    return try order.session.train(order.task, on: &trainer)
+  }
+
+  private func load(_ configuration: RunConfiguration) throws -> Hosted {
+    let directory = resources.model ?? configuration.model
+    guard ModelFolder.exists(directory) else {
+      throw ParticipationFailure(
+        resources.model == nil
+          ? "no model: the run's is \(directory), which is not here; start the client with --model"
+          : "no model at \(directory)"
+      )
+    }
+    let model = try LoadedModel(ModelRequest(configuration, directory: directory))
+    for name in model.newTensors { log.info("new tensor \(name): the checkpoint lacks it") }
+    for name in model.unusedTensors { log.info("unused tensor \(name)") }
+    let dataset = try DatasetReader(configuration, tokenizer: try model.tokenizer())
+      .read(path: resources.data)
+    log.info("data \(resources.data): \(dataset.summary)")
+    let team = state.team ?? ThreadTeam(threads: resources.threads)
+    state.team = team
+    let workspace = try TrainerWorkspace(model, team: team)
+    log.info(
+      "model \(directory): \(model.parameterCount) parameters train, "
+        + "\(mebibytes(model.mappedBytes)) mapped, \(mebibytes(workspace.byteCount)) of weights"
+    )
+    return Hosted(
+      configuration: configuration,
+      workspace: workspace,
+      data: ClientData(dataset, batchSize: configuration.data.batchSize)
+    )
+  }
+
+  /// Says once a run what the first task has made of the memory.
+  private func tellMemory() {
+    guard let (run, hosted) = state.hosted, !hosted.hasToldMemory else { return }
+    state.hosted = (run, hosted)
+    state.hosted?.1.hasToldMemory = true
+    let model = hosted.workspace.model
+    var line = "memory: \(mebibytes(model.mappedBytes)) of the model's file mapped"
+    line += " + \(mebibytes(hosted.workspace.byteCount)) weights and plan"
+    if hosted.workspace.hoists {
+      line += " + \(mebibytes(model.features.byteCount)) features of frozen layers"
+    }
+    if let peak = ProcessMemory.peak { line += "; peak of the process \(mebibytes(peak))" }
+    log.info(line)
+  }
+
+  private static func attempt<Value>(
+    _ body: () throws -> Value
+  ) -> Result<Value, ParticipationFailure> {
+    do { return .success(try body()) } catch { return .failure(ParticipationFailure("\(error)")) }
+  }
+}

@@ -1,0 +1,45 @@
+// Apache-2.0.
+import CommandLineTool
+import Datasets
+import FineTuning
+import Models
+
+/// Options of the commands that read a model or data outside of any run.
+enum ModelOptions {
+  static let model = Option.value("model", "DIR", "The model's folder in the Hugging Face layout.")
+  static let threads = Option.value("threads", "N", "Threads; by default all processors.")
+
+  static let data: [Option] = [
+    .value("data", "FILE", "JSON lines, CSV or text, or a folder of them."),
+    .value("data-format", "NAME", "\(DataFormat.names.joined(separator: ", ")) (auto)."),
+    .value("template", "NAME", "Chat template; auto chooses by the model's special tokens."),
+    .value("max-length", "N", "Tokens of an example at most (256)."),
+    .value("batch-size", "N", "Examples of a batch (8)."),
+    .value("limit", "N", "Examples at most."),
+  ]
+}
+
+extension Arguments {
+  /// Data as `ModelOptions.data` describe it, read for a model.
+  ///
+  /// - Throws: where the file cannot be read, nothing in it is an example, or the model's classes have
+  ///   no names.
+  func data(at path: String, for model: LoadedModel) throws -> ClientData {
+    if case .classifier = model.head, model.labels == nil {
+      throw CommandFailure.usage("config.json has no id2label that names the model's classes")
+    }
+    let length = try integer("max-length", in: 2...(1 << 17)) ?? 256
+    let reader = try DatasetReader(
+      tokenizer: try model.tokenizer(),
+      format: value("data-format") ?? "auto",
+      template: value("template") ?? "auto",
+      maximumLength: min(length, model.family.maximumPositions),
+      labels: model.labels,
+      limit: try integer("limit", in: 1...(1 << 30)) ?? .max
+    )
+    return ClientData(
+      try reader.read(path: path),
+      batchSize: try integer("batch-size", in: 1...4096) ?? 8
+    )
+  }
+}
