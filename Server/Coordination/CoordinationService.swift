@@ -41,7 +41,7 @@ public final class CoordinationService: Sendable {
 
   let state: State
   let loop: EventLoop
-  let models: ModelHost
+  let models: any ModelWork
   let authority: CertificateAuthority
   let log: Log
   private let writer: LedgerWriter
@@ -54,7 +54,8 @@ public final class CoordinationService: Sendable {
   /// - Parameters:
   ///   - machine: recovered from the same ledger.
   ///   - ledger: open; nobody else writes to it.
-  ///   - loops: coordination, disk and models, each a thread that serves nothing else.
+  ///   - models: loads and evaluates the models of the runs.
+  ///   - loops: coordination and disk, each a thread that serves nothing else.
   ///   - advertised: addresses that enrolment tokens carry.
   ///   - onReport: told of every round.
   public init(
@@ -62,8 +63,8 @@ public final class CoordinationService: Sendable {
     ledger: consuming Ledger,
     authority: CertificateAuthority,
     advertised: [SocketAddress],
-    loops: (coordination: EventLoop, disk: EventLoop, models: EventLoop),
-    threads: Int,
+    models: any ModelWork,
+    loops: (coordination: EventLoop, disk: EventLoop),
     log: Log,
     time: TimeSource = .monotonic,
     onReport: @escaping @Sendable (RoundReport, RoundReport.Traffic?) -> Void
@@ -71,7 +72,7 @@ public final class CoordinationService: Sendable {
     let state = State(machine)
     self.state = state
     loop = loops.coordination
-    models = ModelHost(loop: loops.models, threads: threads, log: log)
+    self.models = models
     self.authority = authority
     self.advertised = advertised
     self.log = log

@@ -9,8 +9,37 @@ import Tensors
 public import Telemetry
 public import Transport
 
-/// The models of the runs at work, on a thread of its own: loading, evaluating, exporting.
-public final class ModelHost: Sendable {
+/// The models of the runs at work: loading, evaluating, exporting.
+///
+/// Each is asked for on the coordination thread, which must not wait: the answer may be given on any
+/// thread.
+public protocol ModelWork: Sendable {
+  /// Loads the model of a run and its held-out data; answers with the digest of its base.
+  func prepare(
+    _ run: UInt32,
+    _ configuration: RunConfiguration,
+    then answer: @escaping @Sendable (Result<Digest, PreparationFailure>) -> Void
+  )
+
+  /// Evaluates a version of a run that is loaded.
+  func evaluate(
+    _ run: UInt32,
+    _ updates: [WeightUpdate],
+    then answer: @escaping @Sendable (Result<VersionScore, PreparationFailure>) -> Void
+  )
+
+  /// Writes a version of a run as a Hugging Face folder; answers with the folder.
+  func export(
+    _ configuration: RunConfiguration,
+    base: Digest,
+    _ updates: [WeightUpdate],
+    to directory: String,
+    then answer: @escaping @Sendable (Result<String, PreparationFailure>) -> Void
+  )
+}
+
+/// The models of the runs at work, on a thread of its own.
+public final class ModelHost: ModelWork {
   /// A run's model with its held-out data.
   private struct Hosted {
     let configuration: RunConfiguration

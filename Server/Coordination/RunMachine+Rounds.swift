@@ -80,8 +80,9 @@ extension RunMachine {
     _ effects: inout Effects
   ) {
     let acknowledgement = Message.acknowledged(run: id, round: result.round)
-    guard phase == .training, result.round == round, let client = ordinals[name],
-      let steps = tasks[client]
+    // While the model is loaded after a restart, results count already.
+    guard phase == .training || phase == .preparing, result.round == round,
+      let client = ordinals[name], let steps = tasks[client]
     else {
       // Late, or not asked for: the client need not keep it, and it does not count.
       if !isOver {
@@ -132,10 +133,12 @@ extension RunMachine {
     now: Duration,
     _ effects: inout Effects
   ) {
-    guard phase == .training, round == self.round, let held = inFlight.removeValue(forKey: client)
+    guard phase == .training || phase == .preparing, round == self.round,
+      let held = inFlight.removeValue(forKey: client)
     else { return }
     results[client] = held
     arrivals.append(client)
+    guard phase == .training else { return }
     perform(scheduler.handle(.arrived(client: client), now: now), now, &effects)
   }
 

@@ -71,10 +71,9 @@ let listCommand = Command(
   for client in try JSONField(answer, path: "answer")["clients"].items() {
     let state = try client["connected"].bool() ? "connected" : "away"
     let expiry = try client["expires"].number() - TimeSource.wall.now.inSeconds
-    let days = max(0, Int(expiry / 86_400))
     console.write(
       "\(try client["name"].string())  \(try client["standing"].string())  \(state)  "
-        + "valid \(days) days"
+        + "valid for \(timeLeft(expiry))"
     )
   }
   return .ok
@@ -101,4 +100,13 @@ let revokeCommand = Command(
   case .text: console.write("\(name) is revoked")
   }
   return .ok
+}
+
+/// A time to come in the largest unit that it fills.
+private func timeLeft(_ seconds: Double) -> String {
+  switch seconds {
+  case ..<3600: "\(max(0, Int(seconds / 60))) minutes"
+  case ..<172_800: "\(Int(seconds / 3600)) hours"
+  default: "\(Int(seconds / 86_400)) days"
+  }
 }

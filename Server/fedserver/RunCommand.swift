@@ -37,16 +37,15 @@ let runCommand = Command(
   var records: [(run: UInt32, records: [LedgerRecord])] = []
   for run in try ledger.runs() { records.append((run, try ledger.records(of: run))) }
   let machine = try CoordinatorMachine(recovering: records, software: "fedserver 0.1")
-  let loops = (
-    coordination: try EventLoop(), disk: try EventLoop(), models: try EventLoop()
-  )
+  let loops = (coordination: try EventLoop(), disk: try EventLoop())
+  let modelLoop = try EventLoop()
   let service = CoordinationService(
     machine,
     ledger: ledger,
     authority: authority,
     advertised: settings.advertise,
+    models: ModelHost(loop: modelLoop, threads: threads, log: log),
     loops: loops,
-    threads: threads,
     log: log
   ) { report, traffic in
     switch console.format {
@@ -79,7 +78,7 @@ let runCommand = Command(
   service.drain { quiet.open() }
   quiet.wait()
   server.shutdown(retryAfter: .seconds(retry))
-  for loop in [loops.coordination, loops.disk, loops.models] { loop.stop() }
+  for loop in [loops.coordination, loops.disk, modelLoop] { loop.stop() }
   log.info("stopped")
   return signal == SIGINT ? .interrupted : .ok
 }
