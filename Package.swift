@@ -239,6 +239,7 @@ let package = Package(
       "Coordination",
       "Participation",
       "SimulatedFederation",
+      "Telemetry",
       "Transport",
       "WireProtocol",
       "Codecs",

@@ -144,5 +144,7 @@ public final class TransportServer: Sendable {
     }
     for latch in latches { latch.wait() }
     for loop in loops { loop.loop.stop() }
+    // The loops know the shared state, which must not go on knowing them.
+    shared.whenClosing { _, _ in }
   }
 }

@@ -1,0 +1,146 @@
+// Apache-2.0.
+import Codecs
+import Coordination
+import FederatedCore
+import RunLedger
+import Testing
+import Transport
+import WireProtocol
+
+/// The daemon's parts with real connections, disks and threads.
+@Suite struct ServiceTests {
+  /// A server with clients `client-0`, `client-1`, … as `VirtualFederation` has them.
+  static func federation(
+    _ folder: String,
+    clients count: Int
+  ) throws -> (server: WireServer, clients: [WireClient], identities: [ClientIdentity]) {
+    let server = try WireServer(folder)
+    let identities = try (0..<count).map { try server.enrol("client-\($0)") }
+    let clients = try identities.enumerated().map { index, identity in
+      try WireClient(identity, base: VirtualFederation.base, examples: 10 + index)
+    }
+    return (server, clients, identities)
+  }
+
+  static func submit(_ run: RunConfiguration, to folder: String) async throws -> JSONValue? {
+    let line = try await AdminLine.open(folder)
+    defer { line.stop() }
+    return await line.ask("submit", [.init("configuration", run.json)])
+  }
+
+  @Test func `a run over TLS comes to the bits of one in memory`() async throws {
+    let folder = TemporaryFolder()
+    let memory = try CoordinatorTests.undisturbed(rounds: 6)
+    let (server, clients, _) = try Self.federation(folder.path, clients: 3)
+    let answer = try await Self.submit(try VirtualFederation.run(rounds: 6), to: folder.path)
+    #expect(answer?["run"] == .integer(1))
+    for client in clients {
+      let end = await client.ends.first { _ in true }
+      #expect(end?.outcome == .completed)
+      #expect(end?.digest == CoordinatorTests.digest(memory))
+      client.stop()
+    }
+    server.stop()
+    #expect(server.reports.map(\.0.round) == [1, 2, 3, 4, 5, 6])
+    #expect(server.reports.allSatisfy { $0.0.contributors.count == 3 && $0.1 != nil })
+  }
+
+  @Test func `a server that drains and starts again loses nothing`() async throws {
+    let folder = TemporaryFolder()
+    let memory = try CoordinatorTests.undisturbed(rounds: 60)
+    var server: WireServer? = try WireServer(folder.path)
+    let port = try #require(server?.server.addresses.first?.port)
+    var clients: [WireClient] = []
+    for index in 0..<3 {
+      let identity = try #require(try server?.enrol("client-\(index)"))
+      clients.append(
+        try WireClient(identity, base: VirtualFederation.base, examples: 10 + index)
+      )
+    }
+    _ = try await Self.submit(try VirtualFederation.run(rounds: 60), to: folder.path)
+    for _ in 0..<4 {
+      // The run is at work; a round passes.
+      let line = try await AdminLine.open(folder.path)
+      _ = await line.ask("watch", [.init("run", .integer(1))])
+      _ = await line.next()
+      line.stop()
+      server?.stop()
+      server = nil
+      server = try WireServer(folder.path, port: port)
+    }
+    for client in clients {
+      let end = await client.ends.first { _ in true }
+      #expect(end?.outcome == .completed)
+      #expect(end?.digest == CoordinatorTests.digest(memory))
+      #expect(client.notes.problems.isEmpty)
+      client.stop()
+    }
+    server?.stop()
+    let ledger = try Ledger(path: "\(folder.path)/ledger.sqlite")
+    var counted: [[UInt32]] = []
+    for case .contribution(_, let round, let client, _, _) in try ledger.records(of: 1) {
+      counted.append([round, client])
+    }
+    #expect(counted.count == 180)
+    #expect(Set(counted).count == 180)
+  }
+
+  @Test func `orders over the administration socket`() async throws {
+    let folder = TemporaryFolder()
+    let (server, clients, _) = try Self.federation(folder.path, clients: 2)
+    let line = try await AdminLine.open(folder.path)
+    #expect(await line.ask("dance")?["error"] == .string("there is no command dance"))
+    #expect(await line.ask("stop", [.init("run", .integer(1))])?["error"] != nil)
+    let run = try VirtualFederation.run()
+    let watcher = try await AdminLine.open(folder.path)
+    _ = await line.ask("submit", [.init("configuration", run.json)])
+    let status = await watcher.ask("watch", [.init("run", .integer(1))])
+    #expect(status?["status"]?["state"] == .string("running"))
+    #expect(await line.ask("stop", [.init("run", .integer(1))])?["done"] == .bool(true))
+    let end = await watcher.next()
+    #expect(end?["end"]?["state"] == .string("stopped"))
+    #expect(end?["done"] == .bool(true))
+    let list = await line.ask("list")
+    guard case .array(let entries)? = list?["clients"] else {
+      Issue.record("no list: \(String(describing: list))")
+      return
+    }
+    #expect(entries.count == 2)
+    #expect(await line.ask("revoke", [.init("name", .string("client-1"))])?["done"] == .bool(true))
+    #expect(await line.ask("revoke", [.init("name", .string("nobody"))])?["error"] != nil)
+    line.stop()
+    watcher.stop()
+    for client in clients { client.stop() }
+    server.stop()
+  }
+
+  @Test func `a result of 200 steps costs what the budget allows`() async throws {
+    let folder = TemporaryFolder()
+    let (server, clients, _) = try Self.federation(folder.path, clients: 10)
+    let run = try RunConfiguration(
+      json5: Array(
+        """
+        {
+          name: "budget", model: "none", rounds: 5, seed: 5,
+          algorithm: { name: "fedkseed", seeds: 4096, steps: 200, learning_rate: 1e-6 },
+          schedule: { clients: 10 },
+        }
+        """.utf8
+      )
+    )
+    _ = try await Self.submit(run, to: folder.path)
+    for client in clients {
+      #expect(await client.ends.first { _ in true }?.outcome == .completed)
+      let tasks = client.notes.tasks
+      #expect(tasks.map(\.round) == [0, 1, 2, 3, 4])
+      // Handshake, hello, run file, first task.
+      #expect(tasks[0].traffic.received + tasks[0].traffic.sent <= 18_000)
+      for (before, after) in zip(tasks, tasks.dropFirst()) {
+        #expect(after.traffic.sent - before.traffic.sent <= 400)
+        #expect(after.traffic.received - before.traffic.received <= 4000)
+      }
+      client.stop()
+    }
+    server.stop()
+  }
+}
