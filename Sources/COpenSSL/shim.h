@@ -20,6 +20,8 @@ static inline int samara_tls_harden(SSL_CTX *context) {
   SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE
                                 | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_NO_AUTO_CHAIN);
   SSL_CTX_set_options(context, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+  // One record a call: else a peer could keep a thread in SSL_read with records that carry nothing.
+  SSL_CTX_clear_mode(context, SSL_MODE_AUTO_RETRY);
   SSL_CTX_set_max_cert_list(context, 4096);
   return SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION)
       && SSL_CTX_set_num_tickets(context, 0)

@@ -159,6 +159,10 @@ extension CertificateAuthority {
   /// the way; with any other key it is refused.
   public func redeem(secret: [UInt8], request: [UInt8]) throws(TransportError) -> Certificate {
     let hash = Digest.sha256(of: secret).description
+    // Whoever has no token is turned away before anything of his is parsed.
+    guard state.withLock({ $0.list.tokens[hash] }) != nil else {
+      throw .token("unknown to this server")
+    }
     let request = try CertificateRequest(der: request)
     let key = request.keyDigest.description
     return try record { list throws(TransportError) in
@@ -183,13 +187,16 @@ extension CertificateAuthority {
     }
   }
 
-  /// Gives a client a new certificate for the time after its present one.
+  /// Gives a client a new certificate for the time after its present one, in the later half of that.
   public func renew(_ present: Certificate, request: [UInt8]) throws(TransportError) -> Certificate
   {
     let request = try CertificateRequest(der: request)
     return try record { list throws(TransportError) in
       guard list.clients[present.name]?.serials.contains(present.serial) == true else {
         throw .certificate("the certificate of \(present.name) counts no more")
+      }
+      guard (present.validUntil - time.now) * 2 <= present.validUntil - present.validFrom else {
+        throw .certificate("the certificate of \(present.name) is too young to be renewed")
       }
       let made = try issue(name: present.name, for: request)
       return (

@@ -9,6 +9,8 @@ protocol ConnectionOwner: AnyObject {
   func recognise(_ connection: Connection, _ certificate: Certificate?) -> Recognition
   /// A frame for enrolment or renewal has come.
   func control(_ connection: Connection, _ kind: ConnectionFrame, _ body: [UInt8])
+  /// Bytes have moved on the wire.
+  func moved(_ bytes: Traffic)
   /// Something to tell the program.
   func tell(_ connection: Connection, _ event: TransportEvent)
   /// The connection is gone; told once.
@@ -31,7 +33,7 @@ final class Connection: LoopHandler {
   let loop: EventLoop
   let address: String
   private(set) var identity = PeerIdentity.stranger
-  /// What the other end showed; nil before TLS is set up and for those who have none.
+  /// What the other end showed, or has got since; nil before TLS is set up and for those who have none.
   private(set) var certificate: Certificate?
   private weak var owner: (any ConnectionOwner)?
   private var socket: DescriptorBox?
@@ -49,6 +51,12 @@ final class Connection: LoopHandler {
   private var isTold = false
   private var hasSaidEnd = false
   private var leaveReason = CloseReason.local
+  /// The kernel has taken no more bytes; once it does, the peer has taken some.
+  private var isBlocked = false
+  /// Kinds that the owner has answered, a bit each.
+  private var answered: UInt32 = 0
+  /// What the owner knows to have moved.
+  private var told = Traffic()
   private var lastTraffic = Traffic()
 
   init(
@@ -89,8 +97,7 @@ final class Connection: LoopHandler {
 
   /// Bytes on the wire so far.
   var traffic: Traffic {
-    let now = channel.traffic
-    return now == Traffic() ? lastTraffic : now
+    if case .none = channel { lastTraffic } else { channel.traffic }
   }
 
   /// Whether the peer is recognised and neither end has said goodbye.
@@ -98,6 +105,18 @@ final class Connection: LoopHandler {
 
   /// Whether the socket is the administration's.
   var isPlain: Bool { if case .plain = channel { true } else { false } }
+
+  /// Notes that a kind is answered.
+  ///
+  /// - Returns: whether it is the first time: asking is cheaper than answering.
+  func answersFirst(_ kind: ConnectionFrame) -> Bool {
+    let bit = UInt32(1) << UInt32(kind.rawValue)
+    defer { answered |= bit }
+    return answered & bit == 0
+  }
+
+  /// Takes note of the certificate that the other end has got in place of the one it showed.
+  func renewed(_ certificate: Certificate) { self.certificate = certificate }
 
   /// Queues a frame; it goes out once everything at hand is done.
   func send(_ frame: Frame) {
@@ -127,8 +146,9 @@ final class Connection: LoopHandler {
   func end(_ reason: CloseReason) {
     guard machine.phase != .closed else { return }
     machine.end()
-    lastTraffic = channel.traffic
     if case .secure(let session) = channel, !hasSaidEnd { session.sayEnd() }
+    lastTraffic = channel.traffic
+    tellMoved()
     channel = .none
     loop.forget(number, token)
     socket = nil
@@ -185,6 +205,7 @@ final class Connection: LoopHandler {
     switch Channel.judgeHello(number) {
     case true?:
       socket?.descriptor.set(SOL_SOCKET, SO_RCVLOWAT, 1)
+      socket?.descriptor.set(Int32(IPPROTO_TCP), TCP_NODELAY, 1)
       secure(context)
     case false?: end(.protocolViolation("not a TLS 1.3 client of this protocol"))
     case nil:
@@ -243,6 +264,7 @@ final class Connection: LoopHandler {
 
   /// Reads what is there, within bounds: other connections want their turn.
   private func drain() {
+    defer { tellMoved() }
     for _ in 0..<8 {
       guard machine.phase != .closed else { return }
       let (result, frames) = loop.withScratch { buffer in
@@ -282,7 +304,10 @@ final class Connection: LoopHandler {
     }
     guard !frame.isCompressed else { return violate("a compressed \(known) frame") }
     switch known {
-    case .ping: send(Frame(kind: ConnectionFrame.pong.rawValue, body: []))
+    case .ping:
+      // Whatever waits to be sent is as good an answer, and many pings make no long queue.
+      guard queue.isEmpty, staged.isEmpty else { break }
+      send(Frame(kind: ConnectionFrame.pong.rawValue, body: []))
     case .pong: break
     case .goodbye:
       do throws(CodecError) {
@@ -299,6 +324,7 @@ final class Connection: LoopHandler {
   }
 
   private func flush() {
+    defer { tellMoved() }
     while machine.phase != .closed {
       if staged.isEmpty { staged = queue.take(16 << 10)[...] }
       if staged.isEmpty { break }
@@ -306,8 +332,11 @@ final class Connection: LoopHandler {
       case .moved(let count):
         staged = staged.dropFirst(count)
         if staged.isEmpty { staged = [] }
-        machine.said(loop.now)
-      case .wantsWrite: return want([.read, .write])
+        machine.said(loop.now, madeRoom: isBlocked)
+        isBlocked = false
+      case .wantsWrite:
+        isBlocked = true
+        return want([.read, .write])
       case .wantsRead: return want([.read])
       case .ended: return end(machine.phase == .leaving ? leaveReason : .byPeer)
       case .failed(let words): return end(.failed(words))
@@ -330,6 +359,16 @@ final class Connection: LoopHandler {
     let bytes = queue.bytes + staged.count
     guard isTold, let isCongested = machine.queued(bytes) else { return }
     owner?.tell(self, .backpressure(id, isCongested: isCongested, queuedBytes: bytes))
+  }
+
+  /// Counts what has moved since the last time.
+  private func tellMoved() {
+    let now = traffic
+    guard now != told else { return }
+    owner?.moved(
+      Traffic(received: now.received - told.received, sent: now.sent - told.sent)
+    )
+    told = now
   }
 
   private func settleSoon() {

@@ -6,7 +6,7 @@ public struct ConnectionLimits: Sendable, Equatable {
   public var handshake: Duration
   /// For a peer without a certificate to enrol and go.
   public var enrolment: Duration
-  /// A client that has sent nothing for so long sends a ping.
+  /// A client that has sent or heard nothing for so long sends a ping.
   public var heartbeat: Duration
   /// A peer that nothing has come from for so long is taken for dead.
   public var silence: Duration
@@ -43,7 +43,9 @@ public struct ConnectionLimits: Sendable, Equatable {
 ///          │           ▲         ▼
 ///          └──► enrolling ──► leaving ──► closed
 ///
-/// It knows no socket and no clock. Only the connecting end sends heartbeats; the other answers.
+/// It knows no socket and no clock. Only the connecting end sends heartbeats; the other answers. What
+/// the kernel takes is no sign of life: only bytes from the peer are, and room that the peer makes by
+/// taking bytes after the kernel's buffer was full.
 struct ConnectionMachine {
   /// Where in its life a connection is.
   enum Phase: Equatable {
@@ -73,6 +75,7 @@ struct ConnectionMachine {
   private var phaseEnd: Duration?
   private var lastHeard: Duration
   private var lastSaid: Duration
+  private var lastPing: Duration
   private(set) var isCongested = false
 
   /// A connection that begins.
@@ -84,6 +87,7 @@ struct ConnectionMachine {
     phaseEnd = now + limits.handshake
     lastHeard = now
     lastSaid = now
+    lastPing = now
   }
 
   /// The peer is set up, and recognised or not.
@@ -93,15 +97,18 @@ struct ConnectionMachine {
     phaseEnd = recognised ? nil : now + limits.enrolment
     lastHeard = now
     lastSaid = now
+    lastPing = now
   }
 
   /// Bytes have come in.
   mutating func heard(_ now: Duration) { lastHeard = now }
 
-  /// Bytes have gone out; a peer that takes them lives.
-  mutating func said(_ now: Duration) {
+  /// Bytes have gone out.
+  ///
+  /// - Parameter madeRoom: the kernel had no room before: the peer has taken some, so it lives.
+  mutating func said(_ now: Duration, madeRoom: Bool) {
     lastSaid = now
-    lastHeard = max(lastHeard, now)
+    if madeRoom { lastHeard = now }
   }
 
   /// The last words are queued.
@@ -128,8 +135,8 @@ struct ConnectionMachine {
     }
     guard phase == .open else { return nil }
     if lastHeard + limits.silence <= now { return .close(.silent) }
-    guard pings, lastSaid + limits.heartbeat <= now else { return nil }
-    lastSaid = now
+    guard pings, nextPing <= now else { return nil }
+    lastPing = now
     return .ping
   }
 
@@ -137,10 +144,13 @@ struct ConnectionMachine {
   var deadline: Duration? {
     if phase == .open {
       let death = lastHeard + limits.silence
-      return pings ? min(death, lastSaid + limits.heartbeat) : death
+      return pings ? min(death, nextPing) : death
     }
     return phaseEnd
   }
+
+  /// Pings keep both ends sure of one another: the server hears them, the client their answers.
+  private var nextPing: Duration { max(lastPing, min(lastSaid, lastHeard)) + limits.heartbeat }
 
   /// Takes note of how much waits to be sent.
   ///

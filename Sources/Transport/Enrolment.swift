@@ -96,6 +96,8 @@ final class Enrolment: ConnectionOwner, @unchecked Sendable {
     }
   }
 
+  func moved(_ bytes: Traffic) {}
+
   func tell(_ connection: Connection, _ event: TransportEvent) {
     guard case .connected = event else { return }
     connection.send(Frame(kind: ConnectionFrame.question.rawValue, body: []))

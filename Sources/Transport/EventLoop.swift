@@ -92,6 +92,11 @@ public final class EventLoop: Sendable {
     }
   }
 
+  /// Whether the caller runs on the loop's thread.
+  var isCurrent: Bool {
+    shared.withLock { $0.thread }.map { pthread_equal($0, pthread_self()) != 0 } ?? false
+  }
+
   /// Watches a descriptor; for the loop's thread alone.
   func watch(
     _ descriptor: Int32,

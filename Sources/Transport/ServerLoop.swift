@@ -9,6 +9,9 @@ final class ServerLoop: ConnectionOwner, @unchecked Sendable {
   private let server: ServerShared
   private let index: Int
   private var connections: [PeerID: Connection] = [:]
+  /// Connections by age, those that may still be strangers among them.
+  private var byAge: [PeerID] = []
+  private var oldest = 0
   private var lastNumber: UInt64 = 0
   /// Told when the last connection has gone; set once the server stops.
   private var whenEmpty: Latch?
@@ -37,7 +40,26 @@ final class ServerLoop: ConnectionOwner, @unchecked Sendable {
       owner: self
     )
     connections[id] = connection
+    byAge.append(id)
+    makeRoom()
     connection.start()
+  }
+
+  /// Ends the strangers that have been here longest while there are too many.
+  ///
+  /// Refusing new ones instead would let a thousand silent sockets keep every client out.
+  private func makeRoom() {
+    while oldest < byAge.count {
+      if let connection = connections[byAge[oldest]], connection.identity == .stranger {
+        guard server.isCrowded, oldest + 1 < byAge.count else { break }
+        connection.end(.failed("too many strangers"))
+      }
+      oldest += 1
+    }
+    if oldest > 1024 {
+      byAge.removeFirst(oldest)
+      oldest = 0
+    }
   }
 
   func send(_ frame: Frame, to peer: PeerID) { connections[peer]?.send(frame) }
@@ -65,16 +87,21 @@ final class ServerLoop: ConnectionOwner, @unchecked Sendable {
     }
     if connection.isPlain { return known(.administrator) }
     guard let certificate else { return Self.stranger }
-    switch server.authority.admission(certificate) {
-    case .admitted:
-      // One connection a client: an older one is half dead, or a copy.
-      if let older = server.claim(certificate.name, for: connection.id) {
-        server.closeElsewhere(older, Goodbye(.replaced, "\(certificate.name) has connected anew"))
-      }
-      return known(.client(name: certificate.name, serial: certificate.serial))
-    case .refused(let reason):
+    let name = certificate.name
+    if case .refused(let reason) = server.authority.admission(certificate) {
       return .refused(Goodbye(.refused, reason))
     }
+    // One connection a client: an older one is half dead, or a copy.
+    if let older = server.claim(name, for: connection.id) {
+      server.closeElsewhere(older, Goodbye(.replaced, "\(name) has connected anew"))
+    }
+    // A revocation closes the connection that has claimed the name. One that came between the question
+    // and the claim found none.
+    if case .refused(let reason) = server.authority.admission(certificate) {
+      server.release(name, of: connection.id)
+      return .refused(Goodbye(.refused, reason))
+    }
+    return known(.client(name: name, serial: certificate.serial))
   }
 
   private static let stranger = Recognition.known(.stranger) { kind in
@@ -85,20 +112,29 @@ final class ServerLoop: ConnectionOwner, @unchecked Sendable {
   }
 
   func control(_ connection: Connection, _ kind: ConnectionFrame, _ body: [UInt8]) {
+    // A renewed certificate is too young for the next renewal; the others are asked for once.
+    guard kind == .renew || connection.answersFirst(kind) else {
+      return connection.leave(Goodbye(.violation, "\(kind) was answered already"))
+    }
     do throws(TransportError) {
-      connection.send(try answer(kind, body, to: connection.certificate))
+      connection.send(try answer(kind, body, to: connection))
     } catch {
-      connection.leave(Goodbye(.refused, "\(error)"))
+      switch error {
+      // What is wrong with this machine is not for strangers, and passes.
+      case .system, .file, .tls:
+        connection.leave(Goodbye(.overloaded, "the server cannot do it now"))
+      default: connection.leave(Goodbye(.refused, "\(error)"))
+      }
     }
   }
 
   private func answer(
     _ kind: ConnectionFrame,
     _ body: [UInt8],
-    to certificate: Certificate?
+    to connection: Connection
   ) throws(TransportError) -> Frame {
     let authority = server.authority
-    switch (kind, certificate) {
+    switch (kind, connection.certificate) {
     case (.question, _):
       return Frame(kind: ConnectionFrame.authority.rawValue, body: authority.certificate.der)
     case (.enrol, nil):
@@ -109,17 +145,19 @@ final class ServerLoop: ConnectionOwner, @unchecked Sendable {
       return Frame(kind: ConnectionFrame.granted.rawValue, body: made.der)
     case (.renew, let present?):
       let made = try authority.renew(present, request: body)
+      connection.renewed(made)
       return Frame(kind: ConnectionFrame.granted.rawValue, body: made.der)
     default: throw .refused("\(kind) is not asked for here")
     }
   }
+
+  func moved(_ bytes: Traffic) { server.add(bytes) }
 
   func tell(_ connection: Connection, _ event: TransportEvent) { server.onEvent(event) }
 
   func ended(_ connection: Connection, _ reason: CloseReason) {
     connections[connection.id] = nil
     server.uncount(isStranger: connection.identity == .stranger)
-    server.add(connection.traffic)
     if case .client(let name, _) = connection.identity {
       server.release(name, of: connection.id)
     }

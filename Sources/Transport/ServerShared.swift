@@ -10,11 +10,12 @@ final class ServerShared: Sendable {
   private let accepted = Atomic<Int>(0)
   private let connections = Atomic<Int>(0)
   private let strangers = Atomic<Int>(0)
+  private let received = Atomic<UInt64>(0)
+  private let sent = Atomic<UInt64>(0)
   private let state = Mutex(State())
 
   private struct State {
     var peers: [String: PeerID] = [:]
-    var past = Traffic()
     var close: (@Sendable (PeerID, Goodbye) -> Void)?
   }
 
@@ -30,11 +31,11 @@ final class ServerShared: Sendable {
     self.onEvent = onEvent
   }
 
-  /// Whether one more stranger may connect.
-  var hasRoom: Bool {
-    connections.load(ordering: .relaxed) < configuration.mostConnections
-      && strangers.load(ordering: .relaxed) < configuration.mostStrangers
-  }
+  /// Whether one more may connect.
+  var hasRoom: Bool { connections.load(ordering: .relaxed) < configuration.mostConnections }
+
+  /// Whether there are more strangers than there may be.
+  var isCrowded: Bool { strangers.load(ordering: .relaxed) > configuration.mostStrangers }
 
   /// Connections at the moment.
   var connectionCount: Int { connections.load(ordering: .relaxed) }
@@ -80,14 +81,14 @@ final class ServerShared: Sendable {
   /// The connection of a client.
   func peer(named name: String) -> PeerID? { state.withLock { $0.peers[name] } }
 
-  /// Adds the bytes of a connection that has ended.
+  /// Counts bytes that have moved.
   func add(_ traffic: Traffic) {
-    state.withLock { state in
-      state.past.received += traffic.received
-      state.past.sent += traffic.sent
-    }
+    received.add(traffic.received, ordering: .relaxed)
+    sent.add(traffic.sent, ordering: .relaxed)
   }
 
-  /// Bytes of all connections that have ended.
-  var traffic: Traffic { state.withLock { $0.past } }
+  /// Bytes of all connections since the start.
+  var traffic: Traffic {
+    Traffic(received: received.load(ordering: .relaxed), sent: sent.load(ordering: .relaxed))
+  }
 }

@@ -12,6 +12,7 @@ public final class TransportServer: Sendable {
   private let shared: ServerShared
   private let loops: [ServerLoop]
   private let listeners: ListenerBox
+  private let isStopped = Atomic<Bool>(false)
 
   // SAFETY: the listeners are touched on the first loop's thread alone.
   private final class ListenerBox: @unchecked Sendable {
@@ -119,7 +120,7 @@ public final class TransportServer: Sendable {
     return isKnown
   }
 
-  /// Bytes on the wire in all connections since the start.
+  /// Bytes on the wire in all connections since the start, TLS records and handshakes included.
   public var traffic: Traffic { shared.traffic }
 
   /// Connections at the moment.
@@ -127,8 +128,15 @@ public final class TransportServer: Sendable {
 
   /// Takes no more connections, says goodbye to all and ends; waits until that is done.
   ///
+  /// Not to be called from `onEvent`, whose threads it waits for. A second call does nothing.
+  ///
   /// - Parameter retryAfter: when clients should come back.
   public func shutdown(retryAfter: Duration?, text: String = "the server is stopping") {
+    precondition(
+      !loops.contains(where: \.loop.isCurrent),
+      "TransportServer.shutdown was called from onEvent"
+    )
+    guard !isStopped.exchange(true, ordering: .relaxed) else { return }
     let listeners = self.listeners
     loops[0].loop.submit {
       for listener in listeners.listeners { listener.stop() }

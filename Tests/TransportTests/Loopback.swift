@@ -36,6 +36,22 @@ final class TemporaryFolder: Sendable {
   }
 }
 
+/// A clock that stands still unless a test moves it.
+final class ManualClock: Sendable {
+  private let now: Mutex<Duration>
+
+  init(_ start: Duration = .seconds(1_000_000)) { now = Mutex(start) }
+
+  var source: TimeSource { TimeSource { self.now.withLock { $0 } } }
+
+  func advance(_ step: Duration) { now.withLock { $0 += step } }
+}
+
+/// Waits until another thread has made `condition` true; the suite's time limit ends it otherwise.
+func until(_ condition: () -> Bool) async {
+  while !condition() { await Task.yield() }
+}
+
 /// Events of a server or a client, to be awaited in order.
 final class EventQueue: Sendable {
   private let stream: AsyncStream<TransportEvent>
@@ -63,6 +79,8 @@ final class EventQueue: Sendable {
     await first { if case .received(_, let kind, let body, _) = $0 { (kind, body) } else { nil } }
   }
 
+  func peer() async -> PeerID { await connected().0 }
+
   func closed() async -> CloseReason {
     await first { if case .closed(_, let reason, _) = $0 { reason } else { nil } }
   }
@@ -70,7 +88,7 @@ final class EventQueue: Sendable {
 
 /// A server with its authority on loopback.
 struct LoopbackServer: Sendable {
-  let folder = TemporaryFolder()
+  let folder: TemporaryFolder
   let authority: CertificateAuthority
   let server: TransportServer
   let events = EventQueue()
@@ -79,16 +97,47 @@ struct LoopbackServer: Sendable {
     loops: Int = 1,
     limits: ConnectionLimits = ConnectionLimits(),
     mostStrangers: Int = 1024,
-    limit: Int = 1 << 20
+    limit: Int = 1 << 20,
+    time: TimeSource = .monotonic,
+    wall: TimeSource = .wall,
+    mostConnections: Int = 1000
   ) throws {
-    authority = try CertificateAuthority.create(in: "\(folder.path)/authority")
+    let folder = TemporaryFolder()
+    try self.init(
+      try CertificateAuthority.create(in: "\(folder.path)/authority", time: wall),
+      in: folder,
+      loops: loops,
+      limits: limits,
+      mostStrangers: mostStrangers,
+      limit: limit,
+      time: time,
+      mostConnections: mostConnections
+    )
+  }
+
+  /// A server of an authority that exists.
+  init(
+    _ authority: CertificateAuthority,
+    in folder: TemporaryFolder,
+    at address: SocketAddress = SocketAddress(host: "127.0.0.1", port: 0),
+    loops: Int = 1,
+    limits: ConnectionLimits = ConnectionLimits(),
+    mostStrangers: Int = 1024,
+    limit: Int = 1 << 20,
+    time: TimeSource = .monotonic,
+    mostConnections: Int = 1000
+  ) throws {
+    self.folder = folder
+    self.authority = authority
     server = try TransportServer(
       ServerConfiguration(
-        addresses: [SocketAddress("127.0.0.1:0")],
+        addresses: [address],
         adminSocket: "\(folder.path)/admin",
         loops: loops,
         limits: limits,
+        mostConnections: mostConnections,
         mostStrangers: mostStrangers,
+        time: time,
         limit: { kind, _ in kind < 100 ? limit : nil }
       ),
       authority: authority,
@@ -107,6 +156,7 @@ struct LoopbackServer: Sendable {
   func client(
     _ identity: ClientIdentity,
     limits: ConnectionLimits = ConnectionLimits(),
+    time: TimeSource = .monotonic,
     wall: TimeSource = .wall,
     onRenewed: @escaping @Sendable (ClientIdentity) -> Void = { _ in },
     events: EventQueue
@@ -115,6 +165,7 @@ struct LoopbackServer: Sendable {
       .server(server.addresses),
       identity: identity,
       limits: limits,
+      time: time,
       wall: wall,
       limit: { $0 < 100 ? 1 << 26 : nil },
       onRenewed: onRenewed,
