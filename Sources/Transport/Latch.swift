@@ -1,9 +1,9 @@
 // Apache-2.0.
 import Glibc
 
-/// Lets one thread wait for an event on another.
 // SAFETY: the condition and its lock are used only by address, live as long as the latch, and are
 // made for use by many threads.
+/// Lets one thread wait for an event on another.
 @safe public final class Latch: @unchecked Sendable {
   private let lock: UnsafeMutablePointer<pthread_mutex_t>
   private let condition: UnsafeMutablePointer<pthread_cond_t>
