@@ -5,6 +5,7 @@ import CommandLineTool
 let commands: [Command] = [
   joinCommand,
   runCommand,
+  doctorCommand,
   evalCommand,
   benchCommand,
   tokenizeCommand,
