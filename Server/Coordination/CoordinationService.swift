@@ -22,6 +22,8 @@ public final class CoordinationService: Sendable {
     var names: [PeerID: String] = [:]
     var lastNumber: PeerNumber = 0
     var traffic = TrafficMeter()
+    /// What rounds cost whose reports are to come, by run and round.
+    var costs: [[UInt32]: RoundReport.Traffic] = [:]
     var watchers: [Watcher] = []
     var tickets: [UInt64: PeerID] = [:]
     var lastTicket: UInt64 = 0
@@ -159,6 +161,8 @@ public final class CoordinationService: Sendable {
         }
       case .answer(let ticket, let result): answer(ticket, result)
       case .log(let level, let text): log.write(level, text)
+      case .folded(let run, let round, let contributors):
+        state.costs[[run, round]] = state.traffic.ofRound(contributors)
       case .report(let report): publish(report)
       case .finished(let run, let outcome, let reason): finished(run, outcome, reason)
       }
@@ -170,7 +174,7 @@ public final class CoordinationService: Sendable {
   }
 
   private func publish(_ report: RoundReport) {
-    let traffic = state.traffic.ofRound(report.contributors)
+    let traffic = state.costs.removeValue(forKey: [report.run, report.round])
     onReport(report, traffic)
     tellWatchers(of: report.run, report.json(traffic), isLast: false)
   }

@@ -69,6 +69,9 @@ public enum CoordinatorAction: Sendable {
   case answer(ticket: UInt64, Result<UInt32, PreparationFailure>)
   /// Write to the log.
   case log(LogLevel, String)
+  /// A round is folded: what these clients have sent and received up to now is what it cost. Its
+  /// `report` follows once a held-out score that belongs to it is there.
+  case folded(run: UInt32, round: UInt32, contributors: [String])
   /// Tell who watches about a round.
   case report(RoundReport)
   /// A run is over; the record of it is durable.

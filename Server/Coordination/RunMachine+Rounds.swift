@@ -227,6 +227,9 @@ extension RunMachine {
       digest: digest,
       duration: now - begunAt
     )
+    effects.actions.append(
+      .folded(run: id, round: report.round, contributors: report.contributors)
+    )
     advance(to: digest, contributions)
     score(&effects)
     publish(report, &effects)

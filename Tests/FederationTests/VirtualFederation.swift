@@ -191,6 +191,7 @@ final class VirtualFederation {
         }
       case .answer(let ticket, let result): answers[ticket] = result
       case .log(_, let text): logs.append(text)
+      case .folded: break
       case .report(let report): reports.append(report)
       case .finished(let run, let state, let reason): finished.append((run, state, reason))
       }
