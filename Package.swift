@@ -186,6 +186,8 @@ let package = Package(
       "fedsim",
       path: "Simulations/fedsim",
       "SimulatedFederation",
+      "Coordination",
+      "FineTuning",
       "FederatedCore",
       "Codecs",
       "Telemetry",

@@ -74,18 +74,6 @@ struct ServerFolder {
     )
   }
 
-  /// The absolute form of a path, which need not exist.
-  static func absolute(_ path: String) throws(CommandFailure) -> String {
-    if path.hasPrefix("/") { return path }
-    var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
-    // SAFETY: getcwd writes at most the count it is given.
-    guard unsafe getcwd(&buffer, buffer.count) != nil else {
-      throw CommandFailure("the current folder is gone: \(systemReason())")
-    }
-    let bytes = buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
-    return String(decoding: bytes, as: UTF8.self) + "/" + path
-  }
-
   static func systemReason() -> String {
     // SAFETY: strerror's text is copied at once.
     unsafe String(cString: strerror(errno))

@@ -3,7 +3,7 @@ import Codecs
 import CommandLineTool
 import Coordination
 import FederatedCore
-import ModelFiles
+import FineTuning
 import Telemetry
 
 let submitCommand = Command(
@@ -17,13 +17,8 @@ let submitCommand = Command(
   ],
   notes: "Relative paths in the file are those of the folder it lies in."
 ) { arguments, console in
-  let path = try ServerFolder.absolute(arguments.operands[0])
   let configuration: RunConfiguration
-  do {
-    let bytes = try ModelFolder.bytes(path, limit: RunConfiguration.maximumBytes)
-    let folder = path.split(separator: "/").dropLast().joined(separator: "/")
-    configuration = try RunConfiguration(json5: bytes).resolved(against: "/\(folder)")
-  } catch {
+  do { configuration = try RunFile.read(arguments.operands[0]) } catch {
     throw CommandFailure("\(arguments.operands[0]): \(error)", code: .usage)
   }
   let deadline = try arguments.deadline()
@@ -100,7 +95,7 @@ let exportCommand = Command(
   var request = [
     JSONValue.Member(
       "directory",
-      .string(try ServerFolder.absolute(arguments.operands[0]))
+      .string(RunFile.absolute(arguments.operands[0]))
     )
   ]
   if let run = try arguments.integer("run", in: 1...Int(UInt32.max)) {

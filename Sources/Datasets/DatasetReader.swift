@@ -50,7 +50,8 @@ public struct DatasetReader: Sendable {
   ///   - maximumLength: tokens of an example at most; longer texts are cut into several examples,
   ///     longer conversations and texts with a label lose their end.
   ///   - labels: the classes in the order of the model's outputs; nil for language modeling.
-  ///   - field: the field whose values become `Dataset.groups`; in a folder of plain text `file`.
+  ///   - field: the field whose values become `Dataset.groups`; `file` is the name of the file where
+  ///     rows have no such field.
   ///   - limit: examples at most; reading ends there.
   ///   - rowLimit: bytes of a row at most; longer rows are skipped.
   /// - Throws: `DatasetError.unknownName`.
@@ -132,18 +133,20 @@ public struct DatasetReader: Sendable {
     into collected: inout Collected
   ) throws(DatasetError) {
     var reader = try LineReader(path: file, limit: rowLimit)
+    let name = collected.file.isEmpty ? file : collected.file
     while collected.examples.count < limit, let line = try reader.next() {
       collected.add(at: line.line) { () throws(RowFault) in
         let bytes = try line.content.get()
         // A blank line is no row, and no fault.
         guard !bytes.allSatisfy({ $0 == 0x20 || $0 == 0x09 }) else { return nil }
-        return try examples(of: try Self.parse(bytes), rows)
+        return try examples(of: try Self.parse(bytes), rows, name)
       }
     }
   }
 
   private func readCSV(_ file: String, into collected: inout Collected) throws(DatasetError) {
     var reader = try CSVReader(path: file, limit: rowLimit)
+    let name = collected.file.isEmpty ? file : collected.file
     guard let header = try reader.next() else { return }
     let columns: [String]
     do throws(RowFault) {
@@ -168,7 +171,7 @@ public struct DatasetReader: Sendable {
           throw RowFault(reason: "\(fields.count) fields, the header has \(columns.count)")
         }
         let row = zip(columns, fields).map { JSONValue.Member($0, .string($1)) }
-        return try examples(of: .object(row), .auto)
+        return try examples(of: .object(row), .auto, name)
       }
     }
   }
@@ -205,11 +208,12 @@ public struct DatasetReader: Sendable {
 
   private func examples(
     of row: JSONValue,
-    _ format: RowFormat
+    _ format: RowFormat,
+    _ file: String
   ) throws(RowFault) -> (examples: [Example], group: String) {
     let examples = try builder.examples(try RowContent(row, format: format))
     guard let field else { return (examples, "") }
-    guard let group = row.groupText(field) else {
+    guard let group = row.groupText(field) ?? (field == "file" ? file : nil) else {
       throw RowFault(reason: "no field \(field) to go by")
     }
     return (examples, group)

@@ -1,2 +1,0 @@
-// Apache-2.0.
-// placeholder

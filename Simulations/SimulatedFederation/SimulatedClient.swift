@@ -1,0 +1,22 @@
+// Apache-2.0.
+import Coordination
+import Participation
+
+/// A simulated client: the production machine behind a connection that only moves bytes.
+struct SimulatedClient {
+  let name: String
+  let stepTime: Duration
+  var machine = ParticipantMachine(software: "fedsim")
+  /// The connection, nil while there is none.
+  var peer: PeerNumber?
+  /// The task at work: what its result is asked for with.
+  var ticket: Int?
+  /// Bytes of frames since the last round that counted the client.
+  var traffic = FrameTraffic()
+}
+
+/// Bytes of frames both ways, as they would enter TLS.
+struct FrameTraffic {
+  var up = 0
+  var down = 0
+}

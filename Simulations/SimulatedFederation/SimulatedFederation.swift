@@ -1,0 +1,258 @@
+// Apache-2.0.
+public import Coordination
+public import FederatedCore
+import Participation
+import RunLedger
+public import Telemetry
+import WireProtocol
+
+/// A whole federation in one process: the production coordinator and participants, messages as bytes,
+/// and a clock that jumps from event to event.
+///
+/// What is computed is real; how long it takes is virtual and comes from `DeviceModel`. The order of
+/// everything is decided by virtual time alone, so the result does not depend on the workers.
+public struct SimulatedFederation<Work: SimulatedWork> {
+  private enum Event {
+    /// Bytes arrive at the server.
+    case up(PeerNumber, kind: UInt8, body: [UInt8])
+    /// Bytes arrive at a client.
+    case down(client: Int, PeerNumber, kind: UInt8, body: [UInt8])
+    /// A client's task is done.
+    case trained(client: Int, ticket: Int, run: UInt32, round: UInt32)
+    /// A version is evaluated.
+    case evaluated(run: UInt32, version: UInt32, ticket: Int)
+    /// A client's connection is lost.
+    case lost(client: Int, PeerNumber)
+    /// A client connects again.
+    case back(client: Int)
+    /// A deadline of the coordinator may have passed.
+    case timer
+  }
+
+  /// What a simulation came to.
+  public struct Outcome: Sendable {
+    /// The run as the coordinator sees it.
+    public let view: CoordinatorMachine.RunView
+    /// Virtual time from the first event to the last.
+    public let duration: Duration
+    /// Tasks done by clients.
+    public let tasks: Int
+  }
+
+  private let work: Work
+  private let configuration: RunConfiguration
+  private let devices: DeviceModel
+  private let log: Log
+  private let onReport: (RoundReport, RoundReport.Traffic?) -> Void
+
+  private var machine: CoordinatorMachine
+  private let ledger: MemoryLedger
+  private var clients: [SimulatedClient] = []
+  private var clientOf: [PeerNumber: Int] = [:]
+  private var indexOf: [String: Int] = [:]
+  private var lastPeer: PeerNumber = 0
+  private var events = EventQueue<Event>()
+  private var queue: WorkQueue<Work>
+  private var now: Duration = .zero
+  private var tasks = 0
+  private var refusal: String?
+  private var isOver = false
+
+  /// The number of the one run.
+  private static var run: UInt32 { 1 }
+  /// Seconds until a client that was lost is back.
+  private static var absence: Duration { .seconds(30) }
+
+  /// A federation of the clients of `work`.
+  ///
+  /// - Parameters:
+  ///   - configuration: with a `simulation` object.
+  ///   - workers: threads; the configuration's where nil.
+  ///   - onReport: told of every round as it ends.
+  /// - Throws: `SimulationError`, or what making a worker throws.
+  public init(
+    _ configuration: RunConfiguration,
+    work: Work,
+    workers: Int? = nil,
+    log: Log = .silent,
+    onReport: @escaping (RoundReport, RoundReport.Traffic?) -> Void = { _, _ in }
+  ) throws {
+    guard let settings = configuration.simulation else {
+      throw SimulationError.configuration(
+        "the run file has no simulation object: write simulation: {clients: …, data: …, partition: …}"
+      )
+    }
+    self.work = work
+    self.configuration = configuration
+    self.log = log
+    self.onReport = onReport
+    devices = DeviceModel(settings, key: configuration.runKey)
+    queue = try WorkQueue(work, workers: workers ?? settings.workers)
+    machine = try CoordinatorMachine(software: "fedsim")
+    let digits = String(max(0, work.exampleCounts.count - 1)).count
+    for index in work.exampleCounts.indices {
+      let number = String(index)
+      let name = "client-" + String(repeating: "0", count: digits - number.count) + number
+      clients.append(SimulatedClient(name: name, stepTime: devices.stepTime(of: index)))
+      indexOf[name] = index
+    }
+    ledger = try MemoryLedger()
+  }
+
+  /// Runs to the end of the run.
+  ///
+  /// - Throws: `SimulationError` where the run does not complete; `CodecError` where a message is not
+  ///   understood, which is a defect.
+  public mutating func run() throws -> Outcome {
+    try perform(machine.start(now: now))
+    for index in clients.indices { try connect(index) }
+    try tell(.submit(ticket: 1, configuration))
+    while !isOver, let (time, event) = events.removeFirst() {
+      now = max(now, time)
+      try happen(event)
+    }
+    guard let view = machine.view(of: Self.run) else {
+      throw SimulationError.failed(refusal ?? "it was not accepted")
+    }
+    guard view.isOver else { throw SimulationError.stuck(view.detail) }
+    guard view.state == RunState.completed.rawValue else {
+      throw SimulationError.failed(view.detail)
+    }
+    return Outcome(view: view, duration: now, tasks: tasks)
+  }
+
+  private mutating func happen(_ event: Event) throws {
+    switch event {
+    case .up(let peer, let kind, let body):
+      try tell(.received(peer, Message(kind: kind, body: body)))
+    case .down(let index, let peer, let kind, let body):
+      guard clients[index].peer == peer else { return }
+      try tell(index, .received(Message(kind: kind, body: body)))
+    case .trained(let index, let ticket, let run, let round):
+      guard clients[index].ticket == ticket else { return }
+      clients[index].ticket = nil
+      guard case .trained(let result)? = queue.result(ticket) else { return }
+      tasks += 1
+      try tell(index, .trained(run: run, round: round, result))
+    case .evaluated(let run, let version, let ticket):
+      guard case .evaluated(let result)? = queue.result(ticket) else { return }
+      try tell(.evaluated(run: run, version: version, result))
+    case .lost(let index, let peer):
+      guard clients[index].peer == peer else { return }
+      clients[index].peer = nil
+      clientOf[peer] = nil
+      try tell(index, .closed)
+      try tell(.closed(peer))
+      events.add(.back(client: index), at: now + Self.absence)
+    case .back(let index): try connect(index)
+    case .timer: try tell(.timer)
+    }
+  }
+
+  private mutating func connect(_ index: Int) throws {
+    guard clients[index].peer == nil else { return }
+    lastPeer += 1
+    clients[index].peer = lastPeer
+    clientOf[lastPeer] = index
+    try tell(.connected(lastPeer, name: clients[index].name))
+    try tell(index, .connected)
+  }
+
+  /// Feeds the coordinator.
+  private mutating func tell(_ event: CoordinatorEvent) throws {
+    let before = machine.nextDeadline
+    try perform(machine.handle(event, now: now))
+    if let due = machine.nextDeadline, due != before { events.add(.timer, at: max(now, due)) }
+  }
+
+  private mutating func perform(_ actions: [CoordinatorAction]) throws {
+    for action in actions {
+      switch action {
+      case .send(let peer, let message):
+        guard let index = clientOf[peer] else { continue }
+        let body = message.body
+        clients[index].traffic.down += Self.frameBytes(message.kind, body)
+        events.add(.down(client: index, peer, kind: message.kind.rawValue, body: body), at: now)
+      case .close(let peer):
+        if let index = clientOf[peer] { events.add(.lost(client: index, peer), at: now) }
+      case .commit(let id, let records):
+        try ledger.commit(records)
+        try tell(.committed(id))
+      case .prepare(let run, _): try tell(.prepared(run: run, .success(work.base)))
+      case .evaluate(let run, let version, let updates):
+        let ticket = queue.add(.evaluate(updates))
+        // After all else of this moment, so that the tasks of the next round are computed beside it.
+        events.add(.evaluated(run: run, version: version, ticket: ticket), at: now, rank: 1)
+      case .answer(_, .success): break
+      case .answer(_, .failure(let failure)): refusal = failure.description
+      case .log(let level, let text): log.write(level, text)
+      case .report(let report): publish(report)
+      case .finished: isOver = true
+      }
+    }
+  }
+
+  /// Feeds a client.
+  private mutating func tell(_ index: Int, _ event: ParticipantEvent) throws {
+    for action in clients[index].machine.handle(event) {
+      switch action {
+      case .send(let message):
+        guard let peer = clients[index].peer else { continue }
+        let body = message.body
+        clients[index].traffic.up += Self.frameBytes(message.kind, body)
+        events.add(.up(peer, kind: message.kind.rawValue, body: body), at: now)
+      case .prepare(let run, _):
+        let preparation = Preparation(
+          base: work.base,
+          examples: work.exampleCounts[index],
+          parameters: work.parameterCount
+        )
+        try tell(index, .prepared(run: run, .success(preparation)))
+      case .train(let order): begin(order, at: index)
+      case .log(let level, let text): log.write(level, "\(clients[index].name): \(text)")
+      case .keep, .ended: break
+      }
+    }
+  }
+
+  private mutating func begin(_ order: TrainingOrder, at index: Int) {
+    if let old = clients[index].ticket { queue.forget(old) }
+    let ticket = queue.add(.train(client: index, order))
+    clients[index].ticket = ticket
+    let duration = clients[index].stepTime * order.task.steps
+    events.add(
+      .trained(client: index, ticket: ticket, run: order.run, round: order.task.round),
+      at: now + duration
+    )
+    if let share = devices.loss(of: index, round: order.task.round), let peer = clients[index].peer
+    {
+      events.add(.lost(client: index, peer), at: now + duration * share)
+    }
+  }
+
+  private static func frameBytes(_ kind: Message.Kind, _ body: [UInt8]) -> Int {
+    Frame.packed(kind: kind.rawValue, body: body).encoded.count
+  }
+
+  private mutating func publish(_ report: RoundReport) {
+    let counted = report.contributors.compactMap { indexOf[$0] }
+    var sum = FrameTraffic()
+    for index in counted {
+      sum.up += clients[index].traffic.up
+      sum.down += clients[index].traffic.down
+      clients[index].traffic = FrameTraffic()
+    }
+    guard !counted.isEmpty else { return onReport(report, nil) }
+    let share = 1 / Double(counted.count)
+    onReport(report, .init(up: Double(sum.up) * share, down: Double(sum.down) * share))
+  }
+}
+
+/// The ledger of a simulation: the production one, without a disk.
+private final class MemoryLedger {
+  private let ledger: Ledger
+
+  init() throws { ledger = try Ledger(path: ":memory:") }
+
+  func commit(_ records: [LedgerRecord]) throws { _ = try ledger.commit(records) }
+}

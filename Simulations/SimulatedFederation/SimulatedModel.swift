@@ -1,0 +1,113 @@
+// Apache-2.0.
+public import Codecs
+public import Coordination
+import Datasets
+public import FederatedCore
+public import FineTuning
+import ModelFiles
+import Tensors
+
+/// A real model shared by all simulated clients, with the examples of one file or folder shared out.
+public struct SimulatedModel: SimulatedWork {
+  /// The model; its base weights are mapped once for everybody.
+  public let model: LoadedModel
+  /// Names the base weights.
+  public let base: Digest
+  /// What was read, for people.
+  public let summary: String
+  private let clients: [ClientData]
+  private let heldOut: ClientData?
+  private let key: UInt64
+  private let isClassifier: Bool
+
+  /// The model and data of a run whose paths are resolved.
+  ///
+  /// - Throws: `SimulationError`, `FineTuningError` or `DatasetError`.
+  public init(_ configuration: RunConfiguration) throws {
+    guard let settings = configuration.simulation else {
+      throw SimulationError.configuration("the run file has no simulation object")
+    }
+    model = try LoadedModel(ModelRequest(configuration))
+    base = model.baseDigest
+    key = configuration.runKey
+    isClassifier = configuration.labels != nil
+    let tokenizer = try model.tokenizer()
+    let reader = try DatasetReader(
+      configuration,
+      tokenizer: tokenizer,
+      field: settings.partition == "iid" ? nil : settings.field
+    )
+    let all = try reader.read(path: settings.data)
+    let parts = try Partition(settings).assign(
+      groups: all.groups,
+      count: all.examples.count,
+      clients: settings.clients,
+      key: configuration.runKey
+    )
+    clients = parts.map {
+      ClientData(all.subset($0), batchSize: configuration.data.batchSize)
+    }
+    if let evaluation = configuration.evaluation {
+      let reader = try DatasetReader(
+        configuration,
+        tokenizer: tokenizer,
+        limit: evaluation.limit
+      )
+      heldOut = ClientData(
+        try reader.read(path: evaluation.data),
+        batchSize: configuration.data.batchSize
+      )
+    } else {
+      heldOut = nil
+    }
+    summary = all.summary
+  }
+
+  /// Trainable parameters.
+  public var parameterCount: Int { model.parameterCount }
+
+  /// Examples of each client.
+  public var exampleCounts: [Int] { clients.map { $0.dataset.examples.count } }
+
+  /// A workspace of one thread.
+  public func makeWorker() throws -> TrainerWorkspace {
+    try TrainerWorkspace(model, team: ThreadTeam(threads: 1))
+  }
+
+  /// Does the local steps of a client's task.
+  public func train(
+    client: Int,
+    _ task: LocalTask,
+    from session: any AlgorithmSession,
+    on worker: inout TrainerWorkspace
+  ) throws -> LocalResult {
+    var trainer: any LocalTrainer = ClientTrainer(worker, data: clients[client], key: key)
+    try trainer.load(try session.weightUpdates())
+    return try session.train(task, on: &trainer)
+  }
+
+  /// Evaluates a version on the held-out data.
+  public func evaluate(
+    _ updates: [WeightUpdate],
+    on worker: inout TrainerWorkspace
+  ) throws -> VersionScore {
+    guard let heldOut else { throw SimulationError.configuration("no held-out data") }
+    let evaluation = try worker.evaluate(updates, on: heldOut)
+    return VersionScore(
+      loss: evaluation.meanLoss,
+      accuracy: isClassifier ? evaluation.accuracy : nil
+    )
+  }
+}
+
+extension Partition {
+  /// The partition that a run file names.
+  init(_ settings: SimulationSection) {
+    switch settings.partition {
+    case "dirichlet": self = .dirichlet(alpha: settings.alpha)
+    case "field": self = .field
+    case "shards": self = .shards(perClient: settings.shardsPerClient)
+    default: self = .iid
+    }
+  }
+}

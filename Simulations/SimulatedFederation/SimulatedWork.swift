@@ -1,0 +1,31 @@
+// Apache-2.0.
+public import Codecs
+public import Coordination
+public import FederatedCore
+
+/// What the simulated machines really compute: the model, or in tests something smaller.
+public protocol SimulatedWork: Sendable {
+  /// What one worker needs to train and evaluate; used by one thread at a time.
+  associatedtype Worker
+
+  /// Names the base weights.
+  var base: Digest { get }
+  /// Trainable parameters.
+  var parameterCount: Int { get }
+  /// Examples of each client.
+  var exampleCounts: [Int] { get }
+
+  /// A worker.
+  func makeWorker() throws -> Worker
+
+  /// Does the local steps of a client's task.
+  func train(
+    client: Int,
+    _ task: LocalTask,
+    from session: any AlgorithmSession,
+    on worker: inout Worker
+  ) throws -> LocalResult
+
+  /// Evaluates a version on the held-out data.
+  func evaluate(_ updates: [WeightUpdate], on worker: inout Worker) throws -> VersionScore
+}

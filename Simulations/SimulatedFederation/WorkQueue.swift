@@ -1,0 +1,99 @@
+// Apache-2.0.
+import Coordination
+import FederatedCore
+import Participation
+import Synchronization
+import Tensors
+
+/// Work whose results the virtual clock has not asked for yet.
+///
+/// Nothing is computed before its result is wanted; then all that waits is, on every thread, the
+/// longest piece first. Which thread does what decides no bit.
+struct WorkQueue<Work: SimulatedWork> {
+  /// A piece of work.
+  enum Job {
+    case train(client: Int, TrainingOrder)
+    case evaluate([WeightUpdate])
+
+    /// Expected duration in local steps; nothing but the order depends on it.
+    var cost: Int {
+      switch self {
+      case .train(_, let order): order.task.steps
+      case .evaluate: .max
+      }
+    }
+  }
+
+  /// What came of it.
+  enum Outcome: Sendable {
+    case trained(Result<LocalResult, ParticipationFailure>)
+    case evaluated(Result<VersionScore, PreparationFailure>)
+  }
+
+  private let work: Work
+  private let team: ThreadTeam
+  /// One a thread, which alone touches it.
+  private var seats: [Seat] = []
+  private var waiting: [(ticket: Int, job: Job)] = []
+  private var outcomes: [Int: Outcome] = [:]
+  private var lastTicket = 0
+
+  private final class Seat {
+    var worker: Work.Worker
+
+    init(_ worker: Work.Worker) { self.worker = worker }
+  }
+
+  /// A queue; makes its workers at once, because they need memory.
+  init(_ work: Work, workers count: Int) throws {
+    self.work = work
+    team = ThreadTeam(threads: count)
+    for _ in 0..<team.threadCount { seats.append(Seat(try work.makeWorker())) }
+  }
+
+  /// Adds a piece of work and returns what its result is asked for with.
+  mutating func add(_ job: Job) -> Int {
+    lastTicket += 1
+    waiting.append((lastTicket, job))
+    return lastTicket
+  }
+
+  /// The result of a piece of work, computed now if it is not yet.
+  mutating func result(_ ticket: Int) -> Outcome? {
+    if outcomes[ticket] == nil { computeAll() }
+    return outcomes.removeValue(forKey: ticket)
+  }
+
+  /// Drops work whose result nobody wants any more.
+  mutating func forget(_ ticket: Int) {
+    waiting.removeAll { $0.ticket == ticket }
+    outcomes[ticket] = nil
+  }
+
+  private mutating func computeAll() {
+    let jobs = waiting.sorted {
+      ($1.job.cost, $0.ticket) < ($0.job.cost, $1.ticket)
+    }
+    waiting = []
+    let done = Mutex<[Int: Outcome]>([:])
+    team.run(tasks: jobs.count) { index, thread in
+      let outcome = Self.compute(jobs[index].job, work, &seats[thread].worker)
+      done.withLock { $0[jobs[index].ticket] = outcome }
+    }
+    outcomes.merge(done.withLock { $0 }) { _, new in new }
+  }
+
+  private static func compute(_ job: Job, _ work: Work, _ worker: inout Work.Worker) -> Outcome {
+    switch job {
+    case .train(let client, let order):
+      do {
+        let result = try work.train(client: client, order.task, from: order.session, on: &worker)
+        return .trained(.success(result))
+      } catch { return .trained(.failure(ParticipationFailure("\(error)"))) }
+    case .evaluate(let updates):
+      do { return .evaluated(.success(try work.evaluate(updates, on: &worker))) } catch {
+        return .evaluated(.failure(PreparationFailure("\(error)")))
+      }
+    }
+  }
+}

@@ -1,0 +1,102 @@
+// Apache-2.0.
+import Codecs
+import CommandLineTool
+import Coordination
+import FederatedCore
+import FineTuning
+import SimulatedFederation
+import Telemetry
+import Tensors
+
+let runCommand = Command(
+  "run",
+  "Simulate a run from its first round to its last.",
+  operands: [Operand("RUN.json5", "The run file, with a simulation object.")],
+  options: [
+    .value("workers", "N", "Threads that train clients; changes no bit of the result."),
+    .value("seed", "N", "Another seed than the file's."),
+    .value("set", "KEY=VALUE", "Another value of a key, say algorithm.family=\"independent\"."),
+    .value("export", "DIR", "Write the tuned model as a Hugging Face folder."),
+    .flag("verbose", "Write more to the log."),
+  ],
+  notes: """
+    A line a round goes to standard output, the log to standard error. Seconds are virtual: how long
+    the round would take on the devices described. Bytes are those of frames before TLS, the mean of
+    the clients whose results count.
+    """
+) { arguments, console in
+  let path = arguments.operands[0]
+  let configuration: RunConfiguration
+  do {
+    var changes = try arguments.allValues("set").map { try RunFile.Change($0) }
+    if let seed = arguments.value("seed") { changes.append(try RunFile.Change("seed=\(seed)")) }
+    configuration = try RunFile.read(path, changing: changes)
+  } catch {
+    throw CommandFailure("\(path): \(error)", code: .usage)
+  }
+  let log = Log(minimum: arguments.isSet("verbose") ? .info : .warning) { console.note($0) }
+  let clock = ContinuousClock()
+  let began = clock.now
+  let work = try SimulatedModel(configuration)
+  if console.format == .text { describe(configuration, work, console) }
+  var federation = try SimulatedFederation(
+    configuration,
+    work: work,
+    workers: try arguments.integer("workers", in: 1...1024),
+    log: log
+  ) { report, traffic in
+    switch console.format {
+    case .text: console.write(report.line(traffic))
+    case .json: console.write(report.json(traffic).serialized())
+    }
+  }
+  let outcome = try federation.run()
+  let seconds = began.duration(to: clock.now).inSeconds
+  if let directory = arguments.value("export") {
+    let workspace = try TrainerWorkspace(work.model, team: ThreadTeam(threads: 1))
+    workspace.load(try outcome.view.updates())
+    try workspace.export(to: directory, labels: configuration.labels)
+  }
+  report(outcome, seconds, console)
+  return .ok
+}
+
+private func describe(_ configuration: RunConfiguration, _ work: SimulatedModel, _ console: Console)
+{
+  let counts = work.exampleCounts
+  console.write(
+    "model \(configuration.model): \(work.parameterCount) parameters train, "
+      + "\(work.model.mappedBytes) bytes mapped, base \(work.base)"
+  )
+  console.write(
+    "data: \(work.summary); \(counts.count) clients with "
+      + "\(counts.min() ?? 0) to \(counts.max() ?? 0) examples"
+  )
+}
+
+private func report<Work>(
+  _ outcome: SimulatedFederation<Work>.Outcome,
+  _ seconds: Double,
+  _ console: Console
+) {
+  let view = outcome.view
+  switch console.format {
+  case .json:
+    guard case .object(let members) = view.json else { return }
+    console.write(
+      JSONValue.object(
+        members + [
+          .init("tasks", .integer(Int64(outcome.tasks))),
+          .init("virtual_seconds", .number(outcome.duration.inSeconds)),
+          .init("seconds", .number(seconds)),
+        ]
+      ).serialized()
+    )
+  case .text:
+    console.write(
+      "run \(view.state): \(view.round) rounds, \(outcome.tasks) tasks, "
+        + "\(decimal(outcome.duration.inSeconds, 1)) virtual seconds in \(decimal(seconds, 1)) s"
+    )
+    if let digest = view.digest { console.write("digest \(digest)") }
+  }
+}
