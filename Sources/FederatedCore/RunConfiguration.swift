@@ -68,9 +68,15 @@ public struct RunConfiguration: Sendable, Equatable {
   ///
   /// - Throws: `FederationError.configuration`; a fault of the grammar names line and column.
   public init(json5 bytes: [UInt8]) throws(FederationError) {
-    let json: JSONValue
+    try self.init(Self.syntax(json5: bytes))
+  }
+
+  /// A run file as it is written, before anything is checked or filled in.
+  ///
+  /// - Throws: `FederationError.configuration` with line and column.
+  public static func syntax(json5 bytes: [UInt8]) throws(FederationError) -> JSONValue {
     do throws(JSONError) {
-      json = try JSONValue.parse(
+      return try JSONValue.parse(
         bytes,
         dialect: .json5,
         limits: JSONLimits(bytes: Self.maximumBytes, depth: 16),
@@ -79,7 +85,6 @@ public struct RunConfiguration: Sendable, Equatable {
     } catch {
       throw .configuration(path: "run file", advice: "\(error)")
     }
-    try self.init(json)
   }
 
   /// Bytes of a run file at most.

@@ -35,11 +35,9 @@ public enum RunFile {
     -> RunConfiguration
   {
     let bytes = try ModelFolder.bytes(path, limit: RunConfiguration.maximumBytes)
-    var configuration = try RunConfiguration(json5: bytes)
-    if !changes.isEmpty {
-      let json = changes.reduce(configuration.json) { $0.changing($1.path[...], to: $1.value) }
-      configuration = try RunConfiguration(json)
-    }
+    let written = try RunConfiguration.syntax(json5: bytes)
+    let changed = changes.reduce(written) { $0.changing($1.path[...], to: $1.value) }
+    let configuration = try RunConfiguration(changed)
     return try configuration.resolved(against: folder(of: absolute(path)))
   }
 
