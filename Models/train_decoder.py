@@ -1,7 +1,7 @@
 # Apache-2.0.
 """Trains the bundled decoder (Models/small-decoder): a 1.4 M-parameter Llama on the King James Bible.
 
-python3 Models/train_decoder.py --cache CACHE --out Models/small-decoder [--steps 3000]
+python3 Models/train_decoder.py --cache CACHE --out Models/small-decoder [--steps 3000] [--minutes 20]
 
 Made with Python 3.11, torch 2.13.0+cpu, transformers 5.23.0, tokenizers 0.23.3 on Debian 12.
 Weights are stored in half precision; a second run on other hardware gives other bits.
@@ -71,6 +71,7 @@ def main() -> None:
     parse.add_argument("--cache", type=pathlib.Path, required=True)
     parse.add_argument("--out", type=pathlib.Path, required=True)
     parse.add_argument("--steps", type=int, default=3000)
+    parse.add_argument("--minutes", type=float, default=20, help="ends earlier, rate decayed to it")
     parse.add_argument("--threads", type=int, default=2)
     arguments = parse.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -101,9 +102,10 @@ def main() -> None:
         lr=3e-3, betas=(0.9, 0.95),
     )
     begun = time.monotonic()
-    for step in range(arguments.steps):
+    step, progress = 0, 0.0
+    while progress < 1:
         rate = 3e-3 * min(1.0, (step + 1) / 100) * (
-            0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * step / arguments.steps)))
+            0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * progress)))
         for group in optimizer.param_groups:
             group["lr"] = rate
         starts = torch.randint(0, len(train) - LENGTH, (BATCH,))
@@ -113,15 +115,16 @@ def main() -> None:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        if step % 250 == 249:
+        step += 1
+        minutes = (time.monotonic() - begun) / 60
+        progress = max(step / arguments.steps, minutes / arguments.minutes)
+        if step % 250 == 0 or progress >= 1:
             save(model, arguments.out)
             with torch.no_grad():
                 rows = test[:len(test) // LENGTH * LENGTH].view(-1, LENGTH)[:64]
                 held_loss = model(input_ids=rows, labels=rows).loss.item()
-            minutes = (time.monotonic() - begun) / 60
-            print(f"step {step + 1} loss {loss.item():.3f} held out {held_loss:.3f} {minutes:.1f} min",
+            print(f"step {step} loss {loss.item():.3f} held out {held_loss:.3f} {minutes:.1f} min",
                   flush=True)
-    save(model, arguments.out)
 
 
 if __name__ == "__main__":
