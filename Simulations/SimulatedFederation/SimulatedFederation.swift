@@ -54,6 +54,8 @@ public struct SimulatedFederation<Work: SimulatedWork> {
   private var events = EventQueue<Event>()
   private var queue: WorkQueue<Work>
   private var now: Duration = .zero
+  /// What rounds cost whose reports are to come.
+  private var costs: [UInt32: RoundReport.Traffic] = [:]
   private var tasks = 0
   private var refusal: String?
   private var isOver = false
@@ -186,7 +188,8 @@ public struct SimulatedFederation<Work: SimulatedWork> {
       case .answer(_, .success): break
       case .answer(_, .failure(let failure)): refusal = failure.description
       case .log(let level, let text): log.write(level, text)
-      case .report(let report): publish(report)
+      case .folded(_, let round, let contributors): costs[round] = cost(of: contributors)
+      case .report(let report): onReport(report, costs.removeValue(forKey: report.round))
       case .finished: isOver = true
       }
     }
@@ -234,17 +237,17 @@ public struct SimulatedFederation<Work: SimulatedWork> {
     Frame.packed(kind: kind.rawValue, body: body).encoded.count
   }
 
-  private mutating func publish(_ report: RoundReport) {
-    let counted = report.contributors.compactMap { indexOf[$0] }
+  /// Mean bytes of the contributors since they were last counted.
+  private mutating func cost(of contributors: [String]) -> RoundReport.Traffic {
+    let counted = contributors.compactMap { indexOf[$0] }
     var sum = FrameTraffic()
     for index in counted {
       sum.up += clients[index].traffic.up
       sum.down += clients[index].traffic.down
       clients[index].traffic = FrameTraffic()
     }
-    guard !counted.isEmpty else { return onReport(report, nil) }
-    let share = 1 / Double(counted.count)
-    onReport(report, .init(up: Double(sum.up) * share, down: Double(sum.down) * share))
+    let share = 1 / Double(max(1, counted.count))
+    return .init(up: Double(sum.up) * share, down: Double(sum.down) * share)
   }
 }
 
