@@ -56,7 +56,11 @@ final class WireServer {
   var reports: [(RoundReport, RoundReport.Traffic?)] { reported.list.withLock { $0 } }
 
   /// Starts on a folder, a new one or one that a stopped server left.
-  init(_ folder: String, port: UInt16 = 0) throws {
+  init(
+    _ folder: String,
+    port: UInt16 = 0,
+    models: any ModelWork = QuadraticModel(base: VirtualFederation.base)
+  ) throws {
     self.folder = folder
     let path = "\(folder)/authority"
     authority =
@@ -73,7 +77,7 @@ final class WireServer {
       ledger: ledger,
       authority: authority,
       advertised: [],
-      models: QuadraticModel(base: VirtualFederation.base),
+      models: models,
       loops: loops,
       log: .silent
     ) { report, traffic in reported.list.withLock { $0.append((report, traffic)) } }

@@ -1,0 +1,107 @@
+// Apache-2.0.
+import Codecs
+import Coordination
+import FederatedCore
+import Participation
+import Telemetry
+import Testing
+import Transport
+import WireProtocol
+
+/// Production server and clients over loopback TLS on a real, tiny model.
+@Suite struct RealModelTests {
+  /// What disturbs a federation.
+  struct Disturbance {
+    var threads = 1
+    /// Every client is stopped and started again after a round, one of them without what it kept.
+    var restarts = false
+  }
+
+  /// Digest of the last version of a run of three clients.
+  static func digest(rounds: Int, _ disturbance: Disturbance = Disturbance()) async throws
+    -> Digest?
+  {
+    let tiny = try TinyModel(clients: 3)
+    let folder = TemporaryFolder()
+    let loop = try EventLoop()
+    let server = try WireServer(
+      folder.path,
+      models: ModelHost(loop: loop, threads: disturbance.threads, log: .silent)
+    )
+    var identities: [ClientIdentity] = []
+    for index in 0..<3 { identities.append(try server.enrol("client-\(index)")) }
+    func start(_ index: Int) throws -> ProductionClient {
+      try ProductionClient(
+        identities[index],
+        folder: "\(folder.path)/client-\(index)",
+        model: index == 0 ? nil : tiny.model,
+        data: tiny.files[index],
+        threads: disturbance.threads
+      )
+    }
+    var clients = try (0..<3).map(start)
+    _ = try await ServiceTests.submit(tiny.run(rounds: rounds, clients: 3), to: folder.path)
+    if disturbance.restarts {
+      for index in 0..<3 {
+        let line = try await AdminLine.open(folder.path)
+        _ = await line.ask("watch", [.init("run", .integer(1))])
+        _ = await line.next()
+        line.stop()
+        clients[index].stop()
+        if index == 1 { folder.remove("client-1/version") }
+        clients[index] = try start(index)
+      }
+    }
+    var digest: Digest?
+    for client in clients {
+      let end = await client.ends.first { _ in true }
+      #expect(end?.outcome == .completed)
+      digest = end?.digest
+      client.stop()
+    }
+    server.stop()
+    loop.stop()
+    #expect(server.reports.count == rounds)
+    return digest
+  }
+
+  @Test func `threads and restarts of clients change no bit`() async throws {
+    let quiet = try await Self.digest(rounds: 12)
+    #expect(quiet != nil)
+    #expect(try await Self.digest(rounds: 12, .init(threads: 2)) == quiet)
+    #expect(try await Self.digest(rounds: 12, .init(threads: 1, restarts: true)) == quiet)
+  }
+
+  @Test func `what a client cannot do is told at the server in the client's words`() async throws {
+    let tiny = try TinyModel(clients: 1)
+    let folder = TemporaryFolder()
+    let loop = try EventLoop()
+    let server = try WireServer(
+      folder.path,
+      models: ModelHost(loop: loop, threads: 1, log: .silent)
+    )
+    let client = try ProductionClient(
+      try server.enrol("client-0"),
+      folder: "\(folder.path)/client-0",
+      model: nil,
+      data: "\(tiny.path)/nothing.jsonl"
+    )
+    let line = try await AdminLine.open(folder.path)
+    _ = await line.ask("submit", [.init("configuration", try tiny.run(rounds: 1, clients: 1).json)])
+    var problem: JSONValue?
+    for _ in 0..<100_000 where problem == nil {
+      let status = await line.ask("status")
+      guard case .array(let runs)? = status?["runs"] else { break }
+      problem = runs.first?["problems"]?["client-0"]
+    }
+    guard case .string(let text)? = problem else {
+      Issue.record("no problem told")
+      return
+    }
+    #expect(text.contains("nothing.jsonl"))
+    line.stop()
+    client.stop()
+    server.stop()
+    loop.stop()
+  }
+}
