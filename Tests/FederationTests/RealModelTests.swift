@@ -3,6 +3,7 @@ import Codecs
 import Coordination
 import FederatedCore
 import Participation
+import SimulatedFederation
 import Telemetry
 import Testing
 import Transport
@@ -70,6 +71,18 @@ import WireProtocol
     #expect(quiet != nil)
     #expect(try await Self.digest(rounds: 12, .init(threads: 2)) == quiet)
     #expect(try await Self.digest(rounds: 12, .init(threads: 1, restarts: true)) == quiet)
+  }
+
+  @Test func `a simulation comes to the bits of the real federation`() async throws {
+    let tiny = try TinyModel(clients: 3)
+    let run = try tiny.run(rounds: 5, clients: 3)
+    let work = try SimulatedModel(run)
+    let real = try await Self.digest(rounds: 5)
+    #expect(real != nil)
+    for workers in [1, 2, 4] {
+      var simulation = try SimulatedFederation(run, work: work, workers: workers)
+      #expect(try simulation.run().view.digest == real)
+    }
   }
 
   @Test func `what a client cannot do is told at the server in the client's words`() async throws {
