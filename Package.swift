@@ -235,6 +235,7 @@ let package = Package(
     tests("TransportTests", "Transport", "WireProtocol", "Codecs"),
     tests(
       "FederationTests",
+      "FineTuning",
       "FederatedCore",
       "FederatedAlgorithms",
       "RunLedger",

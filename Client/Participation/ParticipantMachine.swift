@@ -67,7 +67,8 @@ public struct ParticipantMachine: Sendable {
     switch event {
     case .connected:
       isConnected = true
-      actions.append(.send(.hello(ClientHello(software: software))))
+      let run = current?.run ?? kept?.run ?? 0
+      actions.append(.send(.hello(ClientHello(run: run, software: software))))
     case .closed: isConnected = false
     case .received(let message): received(message, &actions)
     case .prepared(let run, let result): prepared(run, result, &actions)
@@ -181,7 +182,7 @@ public struct ParticipantMachine: Sendable {
   }
 
   private mutating func ended(_ end: RunEnd, _ actions: inout [ParticipantAction]) {
-    guard current?.run == end.run else { return }
+    guard (current?.run ?? kept?.run) == end.run else { return }
     current = nil
     kept = nil
     actions.append(

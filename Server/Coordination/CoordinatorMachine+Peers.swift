@@ -89,6 +89,7 @@ extension CoordinatorMachine {
     }
     peers[peer]?.hasGreeted = true
     effects.send(peer, .welcome(Welcome(software: software)))
+    if let end = runs[hello.run]?.outcome { effects.send(peer, .runEnd(end)) }
     if let active { offer(active, to: peer, &effects) }
   }
 

@@ -183,14 +183,26 @@ struct RunMachine: Sendable {
   mutating func end(_ state: RunState, _ reason: String, _ effects: inout Effects) {
     phase = .ended(state, reason: reason)
     effects.records.append(.state(run: id, state: state, reason: reason))
-    if let digest = digests.last {
+    if let outcome {
       for (_, member) in members.sorted(by: { $0.key < $1.key }) {
-        effects.send(member.peer, .runEnd(runEnd(state, reason, digest)))
+        effects.send(member.peer, .runEnd(outcome))
       }
     }
     effects.steps.append(.act(.finished(run: id, state, reason: reason)))
     members = [:]
     reports = []
+  }
+
+  /// How the run ended, as clients are told; nil while it goes on, or where it never began.
+  var outcome: RunEnd? {
+    guard case .ended(let state, let reason) = phase, let digest = digests.last else { return nil }
+    let outcome: RunEnd.Outcome =
+      switch state {
+      case .running, .failed: .failed
+      case .completed: .completed
+      case .stopped: .stopped
+      }
+    return RunEnd(run: id, outcome: outcome, rounds: round, digest: digest, reason: reason)
   }
 
   /// What the run waits for, in words; nil while it is at work.
@@ -202,16 +214,6 @@ struct RunMachine: Sendable {
     case .scoring: "evaluation of the last version"
     case .ended: nil
     }
-  }
-
-  private func runEnd(_ state: RunState, _ reason: String, _ digest: Digest) -> RunEnd {
-    let outcome: RunEnd.Outcome =
-      switch state {
-      case .running, .failed: .failed
-      case .completed: .completed
-      case .stopped: .stopped
-      }
-    return RunEnd(run: id, outcome: outcome, rounds: round, digest: digest, reason: reason)
   }
 
   private func fault(in holding: RunReady.Holding) -> String? {

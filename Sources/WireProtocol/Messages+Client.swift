@@ -1,30 +1,36 @@
 // Apache-2.0.
 public import Codecs
 
-/// The first words of a client: version varint | software text.
+/// The first words of a client: version varint | run varint | software text.
 ///
 /// Who the client is, its certificate says.
 public struct ClientHello: WireCodable, Equatable {
   /// `Message.version` of the client.
   public let version: UInt32
+  /// The run the client took part in when it was last connected, 0 for none: where it has ended since,
+  /// the server says so.
+  public let run: UInt32
   /// Program and version, for people.
   public let software: String
 
   /// First words.
-  public init(version: UInt32 = Message.version, software: String) {
+  public init(version: UInt32 = Message.version, run: UInt32 = 0, software: String) {
     self.version = version
+    self.run = run
     self.software = software
   }
 
   /// Reads the message.
   public init(from reader: inout ByteReader) throws(CodecError) {
     version = try reader.readNumber("version")
+    run = try reader.readNumber("run")
     software = try reader.readString(limit: 64, field: "software")
   }
 
   /// Appends the message.
   public func encode(into writer: inout ByteWriter) {
     writer.write(number: version)
+    writer.write(number: run)
     writer.write(string: software)
   }
 }

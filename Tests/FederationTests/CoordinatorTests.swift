@@ -238,4 +238,14 @@ import WireProtocol
     #expect(federation.logs.contains { $0.contains("use programs of one release") })
     #expect(federation.machine.connectedClients.isEmpty)
   }
+
+  @Test func `a client that was away when its run ended is told when it comes back`() throws {
+    let federation = try Self.undisturbed()
+    federation.disconnect(0)
+    federation.connect(0)
+    federation.inject(0, .hello(ClientHello(run: 1, software: "test")))
+    federation.settle()
+    #expect(federation.ends.count == 4)
+    #expect(federation.ends.last == federation.ends.first)
+  }
 }

@@ -35,7 +35,7 @@ import WireProtocol
   }
 
   static let all: [Message] = [
-    .hello(ClientHello(software: "fedclient 1")),
+    .hello(ClientHello(run: 7, software: "fedclient 1")),
     .ready(RunReady(run: 1, answer: .refused("no model"))),
     .ready(
       RunReady(
