@@ -1,0 +1,137 @@
+// Apache-2.0.
+import Codecs
+import Coordination
+import FederatedCore
+import SharedRandomness
+import SimulatedFederation
+import Telemetry
+import Testing
+
+/// The quadratic trainer as the work of a simulation.
+private struct QuadraticWork: SimulatedWork {
+  typealias Worker = Int
+
+  let base = VirtualFederation.base
+  let parameterCount = QuadraticTrainer.count
+  let exampleCounts: [Int]
+
+  func makeWorker() -> Int { 0 }
+
+  func train(
+    client: Int,
+    _ task: LocalTask,
+    from session: any AlgorithmSession,
+    on worker: inout Int
+  ) throws -> LocalResult {
+    var trainer: any LocalTrainer = QuadraticTrainer(client: UInt32(client))
+    try trainer.load(session.weightUpdates())
+    return try session.train(task, on: &trainer)
+  }
+
+  func evaluate(_ updates: [WeightUpdate], on worker: inout Int) throws -> VersionScore {
+    var trainer: any LocalTrainer = QuadraticTrainer(client: 1)
+    try trainer.load(updates)
+    let probe = try trainer.probe(
+      Direction.first,
+      epsilon: 0,
+      at: StepAddress(round: 0, client: 0, step: 0)
+    )
+    return VersionScore(loss: Double(probe.plus), accuracy: nil)
+  }
+}
+
+@Suite struct SimulatedFederationTests {
+  private struct Trace: Equatable {
+    var digest: Digest?
+    var lines: [String] = []
+    var tasks = 0
+    var duration: Duration = .zero
+  }
+
+  private static func simulate(
+    workers: Int,
+    seed: Int = 5,
+    clients: Int = 12,
+    schedule: String = "clients: 4",
+    devices: String = ""
+  ) throws -> Trace {
+    let run = try RunConfiguration(
+      json5: Array(
+        """
+        {
+          name: "test", model: "none", rounds: 6, seed: \(seed),
+          algorithm: {
+            name: "fedkseed", seeds: 64, steps: 5, learning_rate: 0.002, clip: 50,
+          },
+          schedule: { \(schedule) },
+          evaluation: { data: "none", every: 2 },
+          simulation: { clients: \(clients), data: "none", partition: { kind: "iid" }, \(devices) },
+        }
+        """.utf8
+      )
+    )
+    var lines: [String] = []
+    var simulation = try SimulatedFederation(
+      run,
+      work: QuadraticWork(exampleCounts: (0..<clients).map { 10 + $0 }),
+      workers: workers
+    ) { report, traffic in lines.append(report.line(traffic)) }
+    let outcome = try simulation.run()
+    return Trace(
+      digest: outcome.view.digest,
+      lines: lines,
+      tasks: outcome.tasks,
+      duration: outcome.duration
+    )
+  }
+
+  @Test func `workers change nothing, whoever is slow or lost`() throws {
+    for devices in ["", "speed_spread: 20", "speed_spread: 5, dropout: 0.3"] {
+      let schedule = "clients: 4, over_selection: 1.5, minimum: 2, deadline: \"10s\""
+      let one = try Self.simulate(workers: 1, schedule: schedule, devices: devices)
+      #expect(one.lines.count == 6)
+      for workers in [2, 4] {
+        let many = try Self.simulate(workers: workers, schedule: schedule, devices: devices)
+        #expect(many == one)
+      }
+    }
+  }
+
+  @Test func `another seed is another run`() throws {
+    #expect(try Self.simulate(workers: 2).digest != Self.simulate(workers: 2, seed: 6).digest)
+  }
+
+  @Test func `a round takes as long as its slowest client`() throws {
+    let even = try Self.simulate(workers: 2, devices: "step_seconds: 2")
+    // Six rounds of five steps.
+    #expect(even.duration == .seconds(60))
+    let uneven = try Self.simulate(workers: 2, devices: "step_seconds: 2, speed_spread: 9")
+    #expect(uneven.duration > .seconds(60))
+    #expect(uneven.duration < .seconds(180))
+  }
+
+  @Test func `rounds end by the deadline where clients are lost`() throws {
+    let trace = try Self.simulate(
+      workers: 2,
+      schedule: "clients: 4, minimum: 1, deadline: \"5s\"",
+      devices: "step_seconds: 0.1, dropout: 0.5"
+    )
+    #expect(trace.lines.count == 6)
+    #expect(trace.tasks < 24 + 12)
+    let whole = trace.lines.count { $0.contains("results 4") }
+    #expect(whole < 6)
+  }
+
+  @Test func `a run file without devices is refused`() throws {
+    let run = try RunConfiguration(
+      json5: Array(
+        """
+        { model: "none", rounds: 1, algorithm: {name: "fedkseed"}, schedule: { clients: 1 } }
+        """.utf8
+      )
+    )
+    #expect(throws: SimulationError.self) {
+      _ = try SimulatedFederation(run, work: QuadraticWork(exampleCounts: [1]))
+    }
+  }
+}
