@@ -172,7 +172,7 @@ final class KillScene {
   }
 
   /// A port that nobody listens at now.
-  private static func freePort() -> UInt16 {
+  static func freePort() -> UInt16 {
     let socket = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     defer { close(socket) }
     var address = sockaddr_in()

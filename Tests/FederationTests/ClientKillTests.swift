@@ -1,0 +1,104 @@
+// Apache-2.0.
+import Codecs
+import Coordination
+import FederatedCore
+import Glibc
+import SimulatedFederation
+import Testing
+
+/// Real clients that are killed again and again, at moments that a seed chooses, as the server is in
+/// `KillTests`.
+@Suite struct ClientKillTests {
+  @Test func `clients killed at any moment change no bit`() async throws {
+    let tiny = try TinyModel(clients: 3)
+    let run = try tiny.run(rounds: 40, clients: 3)
+    var simulation = try SimulatedFederation(run, work: try SimulatedModel(run), workers: 1)
+    let expected = try #require(try simulation.run().view.digest)
+    let scene = try await ClientScene(tiny)
+    var moments = SplitMix(state: UInt64(KillTests.seed))
+    var kills = 0
+    var runs = 0
+    while kills < KillTests.kills {
+      runs += 1
+      try await scene.submit(run)
+      while try await scene.state(of: runs) == "running" {
+        if kills < KillTests.kills {
+          // The moment is the point: from before the client has its model to many rounds later.
+          try await Task.sleep(for: .milliseconds(Int(moments.next() % 250)))
+          try scene.killClient(Int(moments.next() % 3))
+          kills += 1
+        } else {
+          try await scene.end(of: runs)
+        }
+      }
+      #expect(try await scene.field("digest", of: runs) == "\(expected)", "\(kills) kills")
+    }
+    #expect(scene.stop() == [0, 0, 0, 0])
+  }
+}
+
+/// Server and clients as processes on a tiny model.
+final class ClientScene {
+  private let server: ServerProcess
+  private let clients: [ServerProcess]
+  private let line: AdminLine
+
+  init(_ tiny: borrowing TinyModel) async throws {
+    let folder = "\(tiny.path)/server"
+    let log = "\(tiny.path)/log"
+    let listen = "127.0.0.1:\(KillScene.freePort())"
+    _ = try ServerProcess.run("fedserver", ["init", folder, "--listen", listen], log: log)
+    server = try ServerProcess("fedserver", ["run", "--dir", folder, "--threads", "1"], log: log)
+    line = try await AdminLine.open(folder)
+    var clients: [ServerProcess] = []
+    for index in 0..<3 {
+      let name = "client-\(index)"
+      let answer = await line.ask(
+        "enroll",
+        [.init("name", .string(name)), .init("lifetime", .integer(60))]
+      )
+      guard case .string(let token)? = answer?["token"] else { throw ServerSilence() }
+      let place = ["--dir", "\(tiny.path)/\(name)"]
+      #expect(try ServerProcess.run("fedclient", ["join", token] + place, log: log) == 0)
+      clients.append(
+        try ServerProcess(
+          "fedclient",
+          ["run", "--data", tiny.files[index], "--threads", "1"] + place,
+          log: log
+        )
+      )
+    }
+    self.clients = clients
+  }
+
+  func submit(_ run: RunConfiguration) async throws {
+    let answer = await line.ask("submit", [.init("configuration", run.json)])
+    guard answer?["run"] != nil else { throw ServerSilence() }
+  }
+
+  func killClient(_ index: Int) throws {
+    clients[index].kill(SIGKILL)
+    try clients[index].start()
+  }
+
+  func end(of run: Int) async throws {
+    var answer = await line.ask("watch", [.init("run", .integer(Int64(run)))])
+    while let now = answer, now["done"] != .bool(true) { answer = await line.next() }
+  }
+
+  func state(of run: Int) async throws -> String { try await field("state", of: run) }
+
+  func field(_ name: String, of run: Int) async throws -> String {
+    guard case .array(let runs)? = await line.ask("status")?["runs"],
+      let found = runs.first(where: { $0["run"] == .integer(Int64(run)) }),
+      case .string(let text)? = found[name]
+    else { throw ServerSilence() }
+    return text
+  }
+
+  /// Stops everybody with SIGTERM; the statuses of clients and server.
+  func stop() -> [Int32?] {
+    line.stop()
+    return (clients + [server]).map { $0.kill(SIGTERM) }
+  }
+}
