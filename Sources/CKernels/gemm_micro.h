@@ -4,9 +4,7 @@
 // as [k][NR]; the tile accumulates one fused multiply-add per k, in the order of k, so each output
 // element has the same bits whatever the blocking, the ranges or the instruction set.
 #pragma once
-#include "transpose.h"
-
-#define NR (NV * LANES)
+#include "weight_square.h"
 
 /// `rows` (≤ MR) rows of `count` columns as [k][rows]; writes up to LANES floats past the end.
 INLINE void pack_rows(
@@ -28,33 +26,6 @@ INLINE void pack_rows(
     for (int i = 0; i < some; i++) {
       for (int g = 0; g * LANES < rows; g++) {
         store(packed + (k + i) * rows + g * LANES, square[g][i]);
-      }
-    }
-  }
-}
-
-/// NR rows of the weight from `row` (zeros from `row_end` on), columns [begin, end), as [k][NR].
-INLINE void pack_panel(
-    const samara_weight *w, int64_t row, int64_t row_end, int64_t begin, int64_t end,
-    float *packed) {
-  for (int64_t g = 0; g < NV; g++) {
-    float *output = packed + g * LANES;
-    for (int64_t k = begin; k < end; k += LANES, output += LANES * NR) {
-      int64_t some = end - k < LANES ? end - k : LANES;
-      vec square[LANES];
-#pragma clang loop unroll(full)
-      for (int i = 0; i < LANES; i++) {
-        int64_t r = row + g * LANES + i;
-        square[i] = r >= row_end    ? splat(0)
-                    : some == LANES ? load_weight(w, r, k)
-                                    : load_weight_some(w, r, k, some);
-      }
-      transpose(square);
-      if (some == LANES) {
-#pragma clang loop unroll(full)
-        for (int i = 0; i < LANES; i++) store(output + i * NR, square[i]);
-      } else {
-        for (int i = 0; i < some; i++) store(output + i * NR, square[i]);
       }
     }
   }

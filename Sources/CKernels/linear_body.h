@@ -1,7 +1,7 @@
 // Apache-2.0. Linear layers: blocks over k, columns and rows around the register tile.
 #pragma once
-#include "gemm_micro.h"
 #include "math_body.h"
+#include "stream_body.h"
 
 /// Blocks: KC × NR floats of the weight stay in the first cache, KC × NC in the second beside
 /// MC × KC of the input. RESIDENT: floats of packed input that may stay over all columns.
@@ -62,11 +62,11 @@ static void pack_weight(const samara_weight *w, int64_t n_begin, int64_t n_end, 
   }
 }
 
-/// One finished tile to its place.
+/// One finished tile, `width` columns from n, to its place.
 INLINE void finish_tile(
     const samara_linear_args *a, const float *tile, int64_t tile_stride, int64_t m, int64_t rows,
-    int64_t n) {
-  int64_t columns = smaller(NR, a->n_end - n);
+    int64_t n, int64_t width) {
+  int64_t columns = smaller(width, a->n_end - n);
   for (int64_t j = n < a->n_begin ? a->n_begin - n : 0; j < columns; j += LANES) {
     int64_t some = smaller(columns - j, LANES);
     vec bias = splat(0);
@@ -102,7 +102,7 @@ INLINE void panel_product(
     int64_t rows = smaller(MR, m_end - m);
     float *tile = single ? partial : partial + (m - a->m_begin) * stride + column;
     tiles[rows](left + (m - m_begin) * depth, right, depth, tile, stride, fresh);
-    if (last) finish_tile(a, tile, stride, m, rows, n);
+    if (last) finish_tile(a, tile, stride, m, rows, n, NR);
   }
 }
 
@@ -116,10 +116,26 @@ static void pack_block(
   }
 }
 
+/// The range of few rows.
+static void linear_few(const samara_linear_args *a, int64_t rows) {
+  float sums[STREAM_ROWS * STREAM_WIDTH], rest[LANES * LANES];
+  int size = rows > 4 ? 3 : rows > 2 ? 2 : rows - 1;
+  stream_function *stream = streams[size][a->weight.element_type][a->weight.signs != NULL];
+  const float *input = a->input + a->m_begin * a->input_stride;
+  for (int64_t n = a->n_begin; n < a->n_end; n += STREAM_WIDTH) {
+    stream(&a->weight, input, a->input_stride, rows, n, a->n_end, sums, rest);
+    finish_tile(a, sums, STREAM_WIDTH, a->m_begin, rows, n, STREAM_WIDTH);
+  }
+}
+
 static void linear(const samara_linear_args *a) {
   int64_t rows = a->m_end - a->m_begin, outputs = a->n_end - a->n_begin;
   int64_t inputs = a->weight.columns;
   if (rows <= 0 || outputs <= 0) return;
+  if (rows <= STREAM_ROWS && !a->packed) {
+    linear_few(a, rows);
+    return;
+  }
   linear_layout l = layout_of(rows, outputs, inputs);
   float *left = a->scratch, *right = left + l.right;
   int resident = is_resident(rows, inputs);

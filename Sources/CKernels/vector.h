@@ -4,6 +4,10 @@
 #pragma once
 #include "elements.h"
 
+#if LANES == 16
+#include <immintrin.h>
+#endif
+
 #define INLINE static inline __attribute__((always_inline))
 
 typedef float vec __attribute__((vector_size(LANES * 4)));
@@ -29,16 +33,24 @@ INLINE vec load(const float *p) {
 }
 INLINE void store(float *p, vec v) { memcpy(p, &v, sizeof v); }
 
-/// The first `count` (< LANES) floats, zeros after them.
+/// The first `count` (< LANES) floats, zeros after them; nothing past them is touched.
 INLINE vec load_some(const float *p, int64_t count) {
+#if LANES == 16
+  return (vec)_mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1), p);
+#else
   float lanes[LANES] = {0};
   memcpy(lanes, p, (size_t)count * 4);
   return load(lanes);
+#endif
 }
 INLINE void store_some(float *p, vec v, int64_t count) {
+#if LANES == 16
+  _mm512_mask_storeu_ps(p, (__mmask16)((1u << count) - 1), (__m512)v);
+#else
   float lanes[LANES];
   store(lanes, v);
   memcpy(p, lanes, (size_t)count * 4);
+#endif
 }
 
 /// 0, 1, 2 …
@@ -77,19 +89,25 @@ INLINE vec load_stored(const void *data, int32_t type, int64_t index) {
   return __builtin_convertvector(bits, vec);
 }
 
-/// LANES sign bits from any bit offset, in the low bits. Reads the second word only where it holds
-/// one of them.
-INLINE uint32_t sign_bits(const uint64_t *signs, int64_t bit, int64_t count) {
-  int64_t word = bit >> 6, shift = bit & 63;
-  uint64_t bits = signs[word] >> shift;
-  if (shift + count > 64) bits |= signs[word + 1] << (64 - shift);
-  return (uint32_t)bits;
+/// LANES sign bits from any bit offset, in the low bits. Reads no byte that holds none of them.
+INLINE uint32_t sign_bits(const uint64_t *signs, int64_t bit) {
+  enum { BYTES = LANES > 8 ? LANES / 8 : 1 };
+  const uint8_t *p = (const uint8_t *)signs + (bit >> 3);
+  uint32_t shift = bit & 7, bits = 0;
+  memcpy(&bits, p, BYTES);
+  if (shift + LANES > 8 * BYTES) bits |= (uint32_t)p[BYTES] << (8 * BYTES);
+  return bits >> shift;
 }
 
-/// epsilon with the sign of each lane's bit.
-INLINE vec signed_epsilon(uint32_t bits, float epsilon) {
+/// v + epsilon where a lane's bit is clear, v − epsilon where it is set.
+INLINE vec perturbed(vec v, uint32_t bits, float epsilon) {
+#if LANES == 16
+  __m512 plus = (__m512)splat(epsilon), minus = (__m512)splat(-epsilon);
+  return v + (vec)_mm512_mask_blend_ps((__mmask16)bits, plus, minus);
+#else
   ivec set = (isplat((int32_t)bits) & (isplat(1) << lane_numbers())) != 0;
-  return (vec)((ivec)splat(epsilon) ^ (set & isplat((int32_t)0x80000000u)));
+  return v + (vec)((ivec)splat(epsilon) ^ (set & isplat((int32_t)0x80000000u)));
+#endif
 }
 
 /// Columns [column, column + LANES) of a row, perturbed where the weight says so.
@@ -97,7 +115,7 @@ INLINE vec load_weight(const samara_weight *w, int64_t row, int64_t column) {
   vec v = load_stored(w->data, w->element_type, row * w->row_stride + column);
   if (!w->signs) return v;
   int64_t bit = w->sign_offset + row * w->columns + column;
-  return v + signed_epsilon(sign_bits(w->signs, bit, LANES), w->epsilon);
+  return perturbed(v, sign_bits(w->signs, bit), w->epsilon);
 }
 
 /// The same for the last `count` (< LANES) columns; zeros after them.

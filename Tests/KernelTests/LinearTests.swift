@@ -185,6 +185,8 @@ struct LinearRun {
         [
           LinearCase(m: 9, n: 37, k: 83, type: type, offset: offset, residual: true),
           LinearCase(m: 3, n: 18, k: 401, type: type, offset: offset, bias: false, inPlace: true),
+          LinearCase(m: 1, n: 67, k: 59, type: type, offset: offset),
+          LinearCase(m: 8, n: 21, k: 131, type: type, offset: offset),
         ]
       }
     } + ElementType.allCases.map { LinearCase(m: 17, n: 130, k: 50, type: $0, packed: true) }
