@@ -54,6 +54,9 @@ public final class TrainingHost: Sendable {
     var team: ThreadTeam?
   }
 
+  /// What frozen layers make of examples is kept up to this, so that the whole stays small.
+  private static let featureBytes = 8 << 20
+
   private let state = State()
   private let loop: EventLoop
   private let resources: LocalResources
@@ -158,7 +161,9 @@ public final class TrainingHost: Sendable {
           : "no model at \(directory)"
       )
     }
-    let model = try LoadedModel(ModelRequest(configuration, directory: directory))
+    let model = try LoadedModel(
+      ModelRequest(configuration, directory: directory, featureBytes: Self.featureBytes)
+    )
     for name in model.newTensors { log.info("new tensor \(name): the checkpoint lacks it") }
     for name in model.unusedTensors { log.info("unused tensor \(name)") }
     let dataset = try DatasetReader(configuration, tokenizer: try model.tokenizer())
@@ -186,6 +191,7 @@ public final class TrainingHost: Sendable {
     let model = hosted.workspace.model
     var line = "memory: \(mebibytes(model.mappedBytes)) of the model's file mapped"
     line += " + \(mebibytes(hosted.workspace.byteCount)) weights and plan"
+    line += " + \(mebibytes(hosted.data.dataset.byteCount)) examples"
     if hosted.workspace.hoists {
       line += " + \(mebibytes(model.features.byteCount)) features of frozen layers"
     }

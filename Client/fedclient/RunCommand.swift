@@ -25,6 +25,11 @@ let runCommand = Command(
     at work is done again by the next start.
     """
 ) { arguments, console in
+  let resources = LocalResources(
+    model: arguments.value("model"),
+    data: try arguments.required("data"),
+    threads: try arguments.threads()
+  )
   let folder = try ClientFolder(arguments)
   let identity = try folder.identity()
   guard let lock = try FolderLock(folder) else {
@@ -39,15 +44,7 @@ let runCommand = Command(
   let participation = try EventLoop()
   let training = try EventLoop()
   let store = VersionStore(path: "\(folder.path)/version", log: log)
-  let host = TrainingHost(
-    LocalResources(
-      model: arguments.value("model"),
-      data: try arguments.required("data"),
-      threads: try arguments.threads()
-    ),
-    loop: training,
-    log: log
-  ) { status.show($0) }
+  let host = TrainingHost(resources, loop: training, log: log) { status.show($0) }
   let isOnce = arguments.isSet("once")
   let outcome = Mutex<RunEnd.Outcome?>(nil)
   let service = ParticipationService(

@@ -71,6 +71,11 @@ public struct Dataset: Sendable {
     )
   }
 
+  /// Bytes of tokens and labels held, with what an array costs each.
+  public var byteCount: Int {
+    examples.reduce(0) { $0 + 4 * ($1.tokens.count + $1.labels.count) + 2 * 32 }
+  }
+
   /// One line for people: examples, tokens, rows skipped.
   public var summary: String {
     let tokens = examples.reduce(0) { $0 + $1.tokens.count }

@@ -5,8 +5,10 @@ import Models
 extension ModelRequest {
   /// The model of a run: the same base digest for everybody who has the same files.
   ///
-  /// - Parameter directory: the model's folder here; the run's own path where nil.
-  public init(_ run: RunConfiguration, directory: String? = nil) {
+  /// - Parameters:
+  ///   - directory: the model's folder here; the run's own path where nil.
+  ///   - featureBytes: bytes at most of what the frozen prefix made of examples.
+  public init(_ run: RunConfiguration, directory: String? = nil, featureBytes: Int = 16 << 20) {
     let head: ModelHead =
       switch run.task {
       case .languageModeling: .languageModel
@@ -16,7 +18,8 @@ extension ModelRequest {
       directory: directory ?? run.model,
       head: head,
       trainable: ParameterSelection(run.trainable),
-      headSeed: run.headSeed
+      headSeed: run.headSeed,
+      featureBytes: featureBytes
     )
   }
 }
