@@ -1,5 +1,5 @@
 # Apache-2.0.
-"""Writes the clients of this example: passages of four novels, and held-out passages of two others.
+"""Writes this example's data: passages of four novels, a client each, and held-out ones of two others.
 
 python3 Examples/novels/make_clients.py --cache CACHE
 
@@ -38,21 +38,21 @@ def passages(paragraphs: list[str], wanted: int) -> list[str]:
     return found[::stride]
 
 
-def write(path: pathlib.Path, texts: list[str]) -> None:
+def write(path: pathlib.Path, titles: list[str], books: dict[str, list[str]], wanted: int) -> None:
     with path.open("w", encoding="utf-8") as file:
-        for text in texts:
-            file.write(json.dumps({"text": text}, ensure_ascii=False) + "\n")
-    print(f"{path.name}: {len(texts)} passages, {path.stat().st_size} bytes")
+        for title in titles:
+            for text in passages(books[title], wanted):
+                row = {"book": title, "text": text}
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    print(f"{path.name}: {path.stat().st_size} bytes")
 
 
 def main() -> None:
     parse = argparse.ArgumentParser()
     parse.add_argument("--cache", type=pathlib.Path, required=True)
     books = text_sources.novels(parse.parse_args().cache)
-    for title in CLIENTS:
-        write(here / f"{title}.jsonl", passages(books[title], CLIENT_BYTES))
-    held = [text for title in HELD_OUT for text in passages(books[title], HELD_OUT_BYTES)]
-    write(here / "held-out.jsonl", held)
+    write(here / "novels.jsonl", CLIENTS, books, CLIENT_BYTES)
+    write(here / "held-out.jsonl", HELD_OUT, books, HELD_OUT_BYTES)
 
 
 if __name__ == "__main__":
