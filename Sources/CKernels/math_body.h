@@ -83,6 +83,8 @@ INLINE vec activation_v(int32_t activation, vec x) {
     case SAMARA_SILU: return sigmoid_times(x);
     case SAMARA_TANH: return tanh_v(x);
     case SAMARA_RELU: return select_v(x < splat(0), splat(0), x);
+    case SAMARA_RELU6:
+      return select_v(x < splat(0), splat(0), select_v(x > splat(6), splat(6), x));
     default: return x;
   }
 }

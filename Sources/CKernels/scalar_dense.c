@@ -19,4 +19,8 @@ void samara_install_scalar_dense(samara_kernel_table *table) {
   samara_install_scalar_linear(table);
   samara_install_scalar_attention(table);
   samara_install_scalar_pointwise(table);
+  samara_install_scalar_linear_gradient(table);
+  samara_install_scalar_gradient(table);
+  samara_install_scalar_attention_gradient(table);
+  samara_install_scalar_convolution(table);
 }

@@ -57,6 +57,7 @@ float samara_scalar_activation(int32_t activation, float x) {
     case SAMARA_SILU: return x / (1 + expf(-x));
     case SAMARA_TANH: return tanhf(x);
     case SAMARA_RELU: return x < 0 ? 0 : x;
+    case SAMARA_RELU6: return x < 0 ? 0 : x > 6 ? 6 : x;
     default: return x;
   }
 }

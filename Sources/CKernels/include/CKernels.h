@@ -2,42 +2,16 @@
 // instruction set, chosen once at run time. Kernels are single-threaded and allocate nothing: the
 // caller splits ranges over threads and hands in scratch.
 #pragma once
-#include <stddef.h>
-#include <stdint.h>
+#include "convolutions.h"
+#include "gradients.h"
+#include "weights.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/// How an element is stored.
-enum samara_element_type { SAMARA_F32 = 0, SAMARA_F16 = 1, SAMARA_BF16 = 2 };
-
 /// Instruction sets, best last within a machine family.
 enum samara_isa { SAMARA_SCALAR = 0, SAMARA_AVX2 = 1, SAMARA_AVX512 = 2, SAMARA_NEON = 3 };
-
-/// What `linear` applies to each output element after the bias.
-enum samara_activation {
-  SAMARA_IDENTITY = 0,
-  SAMARA_GELU = 1,       // exact, by erf
-  SAMARA_GELU_TANH = 2,
-  SAMARA_SILU = 3,
-  SAMARA_TANH = 4,
-  SAMARA_RELU = 5,
-};
-
-/// A matrix of weights as stored, row-major [rows × columns], with an optional perturbation formed
-/// on load: value(r,c) = float(data[r·row_stride + c]) + epsilon · z(sign_offset + r·columns + c),
-/// z(p) = −1 where bit p of `signs` (least significant first) is set, +1 elsewhere.
-typedef struct samara_weight {
-  const void *data;
-  const uint64_t *signs;  // NULL: no perturbation
-  int64_t sign_offset;    // bit of element (0, 0); any value, not only multiples of 64
-  int64_t rows;           // output features of a linear layer; vocabulary of an embedding
-  int64_t columns;        // input features
-  int64_t row_stride;     // elements
-  float epsilon;          // may be negative
-  int32_t element_type;   // samara_element_type
-} samara_weight;
 
 /// output[m,n] = activation(Σ_k input[m,k]·weight[n,k] + bias[n]) + residual[m,n]
 /// for m in [m_begin, m_end), n in [n_begin, n_end). Each output element is reduced over k in one

@@ -1,0 +1,40 @@
+// Apache-2.0. Weights as they are stored, and the functions applied elementwise.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/// How an element is stored.
+enum samara_element_type { SAMARA_F32 = 0, SAMARA_F16 = 1, SAMARA_BF16 = 2 };
+
+/// What `linear` applies to each output element after the bias.
+enum samara_activation {
+  SAMARA_IDENTITY = 0,
+  SAMARA_GELU = 1,       // exact, by erf
+  SAMARA_GELU_TANH = 2,
+  SAMARA_SILU = 3,
+  SAMARA_TANH = 4,
+  SAMARA_RELU = 5,
+  SAMARA_RELU6 = 6,  // min(max(x, 0), 6)
+};
+
+/// A matrix of weights as stored, row-major [rows × columns], with an optional perturbation formed
+/// on load: value(r,c) = float(data[r·row_stride + c]) + epsilon · z(sign_offset + r·columns + c),
+/// z(p) = −1 where bit p of `signs` (least significant first) is set, +1 elsewhere.
+typedef struct samara_weight {
+  const void *data;
+  const uint64_t *signs;  // NULL: no perturbation
+  int64_t sign_offset;    // bit of element (0, 0); any value, not only multiples of 64
+  int64_t rows;           // output features of a linear layer; vocabulary of an embedding
+  int64_t columns;        // input features
+  int64_t row_stride;     // elements
+  float epsilon;          // may be negative
+  int32_t element_type;   // samara_element_type
+} samara_weight;
+
+#ifdef __cplusplus
+}
+#endif
