@@ -244,6 +244,7 @@ let package = Package(
       "Participation",
       "SimulatedFederation",
       "Telemetry",
+      "ModelFiles",
       "Transport",
       "WireProtocol",
       "Codecs",

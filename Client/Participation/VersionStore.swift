@@ -6,6 +6,8 @@ public import Telemetry
 import WireProtocol
 
 /// The file in which a client keeps the version it has reached, whole or absent.
+///
+///     KeptVersion | SHA-256 of it 32
 public struct VersionStore: Sendable {
   private let path: String
   private let log: Log
@@ -21,7 +23,11 @@ public struct VersionStore: Sendable {
     guard ModelFolder.exists(path) else { return nil }
     do {
       let bytes = try ModelFolder.bytes(path, limit: VersionSync.maximumSnapshot + (2 << 20))
-      return try KeptVersion(decoding: bytes)
+      let version = Array(bytes.dropLast(32))
+      guard Digest.sha256(of: version).bytes.elementsEqual(bytes.suffix(32)) else {
+        throw ParticipationFailure("damaged")
+      }
+      return try KeptVersion(decoding: version)
     } catch {
       log.warning("\(path) is dropped: \(error)")
       return nil
@@ -29,10 +35,11 @@ public struct VersionStore: Sendable {
   }
 
   /// Keeps a version in place of the one before.
-  func save(_ version: KeptVersion) {
+  public func save(_ version: KeptVersion) {
     do throws(ModelFileError) {
       var file = try AtomicFile(path: path)
-      try file.write(version.encoded)
+      let bytes = version.encoded
+      try file.write(bytes + Digest.sha256(of: bytes).bytes)
       try file.commit()
     } catch {
       log.warning("the version reached is not kept: \(error)")
@@ -40,5 +47,5 @@ public struct VersionStore: Sendable {
   }
 
   /// Forgets it.
-  func clear() { _ = unsafe unlink(path) }
+  public func clear() { _ = unsafe unlink(path) }
 }
