@@ -126,11 +126,12 @@ struct SynchronousScheduler: Scheduler {
     let wanted = Int((Double(target) * schedule.overSelection).rounded(.up))
     var working = places.values.filter { $0 != .lost }.count
     var actions: [SchedulerAction] = []
-    for client in order where working < wanted {
-      guard places[client] == nil, !isAbsent(client, now) else { continue }
+    guard working < wanted else { return [] }
+    for client in order where places[client] == nil && !isAbsent(client, now) {
       places[client] = .open
       working += 1
       actions.append(.assign(client: client, steps: steps))
+      if working == wanted { break }
     }
     return actions
   }
