@@ -143,6 +143,7 @@ struct LoopbackServer: Sendable {
       authority: authority,
       onEvent: events.handler
     )
+    server.start()
   }
 
   var address: SocketAddress { server.addresses[0] }
