@@ -12,6 +12,7 @@ import Tensors
   public let plan: ExecutionPlan
   private let workspace: Workspace
   private let constants: AlignedBuffer
+  private let states: [AlignedBuffer]
   private let parameters: UnsafeMutablePointer<BoundParameter>
   private let positions: [Int]
   private var calls: [KernelCall] = []
@@ -35,6 +36,15 @@ import Tensors
         )
       }
       positions.append(position)
+    }
+    for node in plan.graph.nodes where node.operation.hasEffect {
+      for id in node.parameters
+      where workspace.table.entries[positions[id.index]].start == nil {
+        throw .frozen(plan.graph.parameters[id.index].name)
+      }
+    }
+    states = plan.graph.states.map { name, value in
+      workspace.state(name, byteCount: plan.graph.type(of: value).byteCount)
     }
     self.plan = plan
     self.workspace = workspace
@@ -193,6 +203,7 @@ import Tensors
     switch plan.places[value.index] {
     case .arena(let offset): unsafe workspace.arena.baseAddress + offset
     case .constant(let offset): unsafe constants.baseAddress + offset
+    case .state(let position): unsafe states[position].baseAddress
     }
   }
 }
@@ -203,6 +214,8 @@ public enum ExecutionError: Error, CustomStringConvertible, Equatable {
   case missingParameter(String)
   /// A parameter has another shape than the graph needs.
   case parameterShape(String, expected: String, found: String)
+  /// The plan changes a parameter that the weights hold as frozen.
+  case frozen(String)
   /// No input or output of this name.
   case unknownValue(String)
   /// An input or output has another type.
@@ -214,6 +227,7 @@ public enum ExecutionError: Error, CustomStringConvertible, Equatable {
     case .missingParameter(let name): "the weights have no tensor \(name)"
     case .parameterShape(let name, let expected, let found):
       "\(name) has the shape \(found), where the model needs \(expected)"
+    case .frozen(let name): "the plan changes \(name), which is frozen"
     case .unknownValue(let name): "the plan has no value named \(name)"
     case .valueType(let name, let expected): "\(name) is \(expected)"
     }

@@ -22,6 +22,8 @@ public import Tensors
   private(set) var arena = AlignedBuffer(byteCount: 0)
   private(set) var scratch = AlignedBuffer(byteCount: 0)
   private var present: Direction?
+  /// What optimisers keep from step to step, by name.
+  private var states: [String: AlignedBuffer] = [:]
   /// Changes when arena or scratch move.
   private(set) var generation = 0
 
@@ -43,9 +45,10 @@ public import Tensors
     resetToBase()
   }
 
-  /// Bytes held: weights, direction, arena and scratch.
+  /// Bytes held: weights, direction, states, arena and scratch.
   public var byteCount: Int {
     master.byteCount + signs.byteCount + vectors.byteCount + arena.byteCount + scratch.byteCount
+      + states.values.reduce(0) { $0 + $1.byteCount }
   }
 
   /// Makes room for a plan.
@@ -55,6 +58,25 @@ public import Tensors
     if arenaBytes > arena.byteCount { arena = AlignedBuffer(byteCount: arenaBytes) }
     if allScratch > scratch.byteCount { scratch = AlignedBuffer(byteCount: allScratch) }
     generation += 1
+  }
+
+  /// The state of a name, zero at first.
+  func state(_ name: String, byteCount: Int) -> AlignedBuffer {
+    if let known = states[name], known.byteCount == byteCount { return known }
+    let made = AlignedBuffer(byteCount: byteCount)
+    states[name] = made
+    return made
+  }
+
+  /// All states ← 0, as before the first step.
+  public func clearStates() {
+    for state in states.values {
+      unsafe state.baseAddress.initializeMemory(
+        as: UInt8.self,
+        repeating: 0,
+        count: state.byteCount
+      )
+    }
   }
 
   // MARK: Weights

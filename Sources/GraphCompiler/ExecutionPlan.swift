@@ -12,6 +12,8 @@ public struct ExecutionPlan: Sendable {
   public let lowerBound: Int
   /// Bytes of the constants, which no other plan may overwrite.
   public let constantBytes: Int
+  /// Bytes of the states.
+  public let stateBytes: Int
   /// Scratch a thread needs, in bytes, a multiple of 64.
   public let scratchBytes: Int
 
@@ -21,6 +23,8 @@ public struct ExecutionPlan: Sendable {
     case arena(Int)
     /// Among the constants of the plan.
     case constant(Int)
+    /// The state of this position in `Graph.states`, shared by all plans that name it.
+    case state(Int)
   }
 
   /// Plans `graph` for a team of `threads`.
@@ -35,11 +39,16 @@ public struct ExecutionPlan: Sendable {
       end += (graph.type(of: value).byteCount + 63) & ~63
     }
     constantBytes = end
+    let states = Dictionary(
+      uniqueKeysWithValues: graph.states.enumerated().map { ($1.value, $0) }
+    )
     places = graph.values.indices.map { index in
       if let offset = constants[ValueID(index: index)] { return .constant(offset) }
+      if let state = states[ValueID(index: index)] { return .state(state) }
       return .arena(plan.offsets[lifetimes.intervalOfValue[index]])
     }
     arenaBytes = plan.arenaBytes
+    stateBytes = graph.states.reduce(0) { $0 + graph.type(of: $1.value).byteCount }
     lowerBound = plan.lowerBound
     let scratch = graph.nodes.map { node in
       node.operation.scratchBytes(
@@ -53,11 +62,12 @@ public struct ExecutionPlan: Sendable {
 }
 
 extension ExecutionPlan.Place: CustomStringConvertible {
-  /// `128`, or `c128` for a constant.
+  /// `128`, or `c128` for a constant, `s3` for the state at 3.
   public var description: String {
     switch self {
     case .arena(let offset): "\(offset)"
     case .constant(let offset): "c\(offset)"
+    case .state(let position): "s\(position)"
     }
   }
 }
@@ -103,7 +113,9 @@ private struct Lifetimes {
     for (_, value) in graph.outputs { last[value.index] = end }
     // A value that takes over the memory of one that dies shares its interval.
     var owner = Array(graph.values.indices)
-    let constants = Set(graph.constants.map(\.value.index))
+    let constants = Set(
+      graph.constants.map(\.value.index) + graph.states.map(\.value.index)
+    )
     for (step, node) in graph.nodes.enumerated() {
       guard let output = node.outputs.first else { continue }
       for position in node.operation.overwritableInputs {

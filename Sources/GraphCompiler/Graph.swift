@@ -75,6 +75,8 @@ public struct Graph: Sendable {
   public internal(set) var outputs: [(name: String, value: ValueID)] = []
   /// Values known when the graph is built.
   public internal(set) var constants: [(value: ValueID, data: [Float])] = []
+  /// Values that live on from run to run, zero at first, by name.
+  public internal(set) var states: [(name: String, value: ValueID)] = []
 
   init() {}
 

@@ -5,9 +5,19 @@ public import Tensors
 public struct GraphBuilder: Sendable {
   private var graph = Graph()
   private var parameterPositions: [String: Int] = [:]
+  private var negations: [ValueID: ValueID] = [:]
 
   /// An empty graph.
   public init() {}
+
+  /// Continues a graph, whose outputs are forgotten.
+  public init(extending graph: Graph) {
+    self.graph = graph
+    self.graph.outputs = []
+    for (position, parameter) in graph.parameters.enumerated() {
+      parameterPositions[parameter.name] = position
+    }
+  }
 
   /// The graph built so far, with its outputs.
   public func finish(outputs: [(name: String, value: ValueID)]) -> Graph {
@@ -18,6 +28,12 @@ public struct GraphBuilder: Sendable {
 
   /// The type of a value.
   public func type(of value: ValueID) -> ValueType { graph.type(of: value) }
+
+  /// The shape of a parameter.
+  public func shape(of parameter: ParameterID) -> Shape { graph.parameters[parameter.index].shape }
+
+  /// The name of a parameter.
+  public func name(of parameter: ParameterID) -> String { graph.parameters[parameter.index].name }
 
   /// A value set before each run.
   public mutating func input(_ name: String, _ type: ValueType) -> ValueID {
@@ -31,6 +47,23 @@ public struct GraphBuilder: Sendable {
     precondition(data.count == shape.elementCount, "\(data.count) elements for \(shape)")
     let value = add(ValueType(shape))
     graph.constants.append((value, data))
+    return value
+  }
+
+  /// A constant of the negated elements of another; nil where that is not a constant.
+  mutating func negatedConstant(_ value: ValueID) -> ValueID? {
+    if let known = negations[value] { return known }
+    guard let data = graph.constants.first(where: { $0.value == value })?.data else { return nil }
+    let made = constant(data.map { -$0 }, graph.type(of: value).shape)
+    negations[value] = made
+    return made
+  }
+
+  /// A value that lives on from run to run: zero at first, changed by operators that say so.
+  public mutating func state(_ name: String, _ type: ValueType) -> ValueID {
+    if let known = graph.states.first(where: { $0.name == name }) { return known.value }
+    let value = add(type)
+    graph.states.append((name, value))
     return value
   }
 

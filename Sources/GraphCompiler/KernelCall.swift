@@ -89,6 +89,22 @@ public import Tensors
     unsafe outputs[output].assumingMemoryBound(to: Int32.self)
   }
 
+  /// Copies an input to the first output, of the same type, unless it lies there already.
+  @unsafe public func copy(_ input: Int) {
+    let (from, to) = unsafe (floats(input), result())
+    guard unsafe from != to else { return }
+    split(outputTypes[0].shape.elementCount, grain: 1 << 15) { part, _ in
+      let at = part.lowerBound
+      unsafe (to + at).update(from: from + at, count: part.count)
+    }
+  }
+
+  /// The elements of a parameter that trains, to be changed.
+  @unsafe public func trainable(_ position: Int) -> UnsafeMutablePointer<Float> {
+    unsafe UnsafeMutableRawPointer(mutating: parameter(position).weight.data)
+      .assumingMemoryBound(to: Float.self)
+  }
+
   /// A parameter.
   @unsafe public func parameter(_ position: Int) -> BoundParameter {
     unsafe parameters[parameterPositions[position]]

@@ -19,6 +19,10 @@ public protocol Operator: Sendable {
   /// Inputs whose memory the first output may take over if nobody reads them later.
   var overwritableInputs: [Int] { get }
 
+  /// Whether it changes parameters or states it reads, in place: what others read of them before it
+  /// in the graph is what was there before.
+  var hasEffect: Bool { get }
+
   /// Floating-point operations, a multiply-add as two.
   func flops(_ inputs: [ValueType], _ parameters: [Shape]) -> Int
 
@@ -33,6 +37,9 @@ public protocol Operator: Sendable {
     _ parameters: [ReferenceTensor]
   ) -> [ReferenceTensor]
 
+  /// The meaning of what it changes in place; inputs that are no states stay as they are.
+  func referenceEffect(_ inputs: inout [ReferenceTensor], _ parameters: inout [ReferenceTensor])
+
   /// Runs the kernels over the bound memory of one call.
   ///
   /// Results do not depend on the number of threads. Nothing is allocated.
@@ -42,6 +49,12 @@ public protocol Operator: Sendable {
 extension Operator {
   /// Most operators write elsewhere than they read.
   public var overwritableInputs: [Int] { [] }
+
+  /// Most operators only make their outputs.
+  public var hasEffect: Bool { false }
+
+  /// Most operators change nothing.
+  public func referenceEffect(_: inout [ReferenceTensor], _: inout [ReferenceTensor]) {}
 
   /// Most operators need no scratch.
   public func scratchBytes(_: [ValueType], _: [Shape], threads _: Int) -> Int { 0 }
@@ -89,6 +102,8 @@ public enum GraphError: Error, CustomStringConvertible, Equatable {
   case parameterShape(name: String, first: String, second: String)
   /// No value of this name.
   case unknownValue(name: String)
+  /// A gradient would have to pass through an operator without a rule for it.
+  case noGradient(operation: String)
 
   /// What does not fit, and what was expected.
   public var description: String {
@@ -97,6 +112,8 @@ public enum GraphError: Error, CustomStringConvertible, Equatable {
     case .parameterShape(let name, let first, let second):
       "parameter \(name) is used as \(first) and as \(second)"
     case .unknownValue(let name): "the graph has no value named \(name)"
+    case .noGradient(let operation):
+      "no gradient passes through \(operation); freeze every parameter before it"
     }
   }
 }

@@ -153,6 +153,26 @@ struct RandomGraph {
   /// Names of all parameters.
   var names: Set<String> { Set(parameters.keys) }
 
+  /// One of each kind.
+  static func all(_ sequences: Int, _ positions: Int) throws -> [RandomGraph] {
+    [
+      try decoder(sequences: sequences, positions: positions, seed: 1),
+      try encoder(sequences: sequences, positions: positions, seed: 2),
+    ]
+  }
+
+  /// The outputs by the definitions, at parameters moved by `shift` in binary64.
+  func reference(exactly shift: (String, Int) -> Double) throws -> [String: [Double]] {
+    try ReferenceInterpreter(graph).run(
+      inputs: integers.mapValues { $0.map(Double.init) },
+      parameters: Dictionary(
+        uniqueKeysWithValues: parameters.map { name, values in
+          (name, values.enumerated().map { Double($1) + shift(name, $0) })
+        }
+      )
+    )
+  }
+
   /// The outputs by the definitions, at parameters moved by `shift`.
   func reference(_ shift: (String, Int) -> Float = { _, _ in 0 }) throws -> [String: [Double]] {
     try ReferenceInterpreter(graph).run(

@@ -120,7 +120,7 @@ public struct SequenceRow: Operator {
   /// Only copies.
   public func flops(_: [ValueType], _: [Shape]) -> Int { 0 }
 
-  private func row(_ sequence: Int, positions: Int, length: Int) -> Int {
+  func row(_ sequence: Int, positions: Int, length: Int) -> Int {
     sequence * positions + (which == .first ? 0 : max(0, min(length, positions) - 1))
   }
 
