@@ -16,8 +16,6 @@ public final class CoordinationService: Sendable {
   final class State: @unchecked Sendable {
     var machine: CoordinatorMachine
     var server: TransportServer?
-    /// What happened before `start`: the server listens before it can be told to send.
-    var early: [TransportEvent] = []
     /// Numbers of the machine for connections, and back.
     var numbers: [PeerID: PeerNumber] = [:]
     var peers: [PeerNumber: PeerID] = [:]
@@ -85,23 +83,18 @@ public final class CoordinationService: Sendable {
     writer = LedgerWriter(ledger, loop: loops.disk, log: log)
   }
 
-  /// Goes on with what the ledger holds; `server` carries what is said.
+  /// Goes on with what the ledger holds and lets clients in; `server` carries what is said.
   public func start(_ server: TransportServer) {
     loop.submit {
       self.state.server = server
       self.perform(self.state.machine.start(now: self.time.now))
-      let early = self.state.early
-      self.state.early = []
-      for event in early { self.handle(event) }
+      server.start()
     }
   }
 
   /// Takes in what happens on connections; called on any thread.
   public func transport(_ event: TransportEvent) {
-    loop.submit {
-      if self.state.server == nil { return self.state.early.append(event) }
-      self.handle(event)
-    }
+    loop.submit { self.handle(event) }
   }
 
   /// Stops handing out work, lets the disk finish, and calls `done` on the coordination thread.

@@ -23,6 +23,8 @@ public final class EventLoop: Sendable {
   private struct Shared {
     var work: [@Sendable () -> Void] = []
     var isStopped = false
+    /// The thread takes no more work.
+    var isOver = false
     var thread: pthread_t?
   }
 
@@ -59,8 +61,11 @@ public final class EventLoop: Sendable {
   deinit { _ = close(wake) }
 
   /// Has `work` done on the loop's thread; order is kept.
+  ///
+  /// Dropped once the loop has stopped.
   public func submit(_ work: @escaping @Sendable () -> Void) {
     let isFirst = shared.withLock { shared in
+      guard !shared.isOver else { return false }
       shared.work.append(work)
       return shared.work.count == 1
     }
@@ -151,6 +156,8 @@ public final class EventLoop: Sendable {
       }
       let (work, isStopped) = shared.withLock { shared in
         defer { shared.work = [] }
+        // What waits for a thread that is gone would keep alive whatever it refers to.
+        shared.isOver = shared.isStopped && shared.work.isEmpty
         return (shared.work, shared.isStopped)
       }
       for item in work { item() }

@@ -17,10 +17,21 @@ final class FileRegistry: ClientRegistry {
     guard number >= 0 else { throw .lastCall("open", path) }
     file = Descriptor(number)
     self.path = path
-    guard flock(number, LOCK_EX | LOCK_NB) == 0 else {
-      throw .file(path: path, reason: "in use; is the server running? Ask it instead")
-    }
+    try lock()
     try DurableFile.syncFolder(of: path)
+  }
+
+  /// Takes the file for this process.
+  ///
+  /// The holder may be on its way out, or a child of a process that has let go, before it runs its own
+  /// program: for those the second attempts are.
+  private func lock() throws(TransportError) {
+    for _ in 0..<20 {
+      if flock(file.number, LOCK_EX | LOCK_NB) == 0 { return }
+      guard errno == EWOULDBLOCK || errno == EINTR else { break }
+      _ = poll(nil, 0, 50)
+    }
+    throw .file(path: path, reason: "in use; is the server running? Ask it instead")
   }
 
   func records() throws(TransportError) -> [RegistryRecord] {

@@ -19,7 +19,7 @@ public final class TransportServer: Sendable {
     var listeners: [Listener] = []
   }
 
-  /// Begins to listen.
+  /// Takes the addresses and the path of the administration socket; `start` lets clients in.
   ///
   /// - Parameters:
   ///   - authority: says who may come in, and enrols new clients.
@@ -69,8 +69,14 @@ public final class TransportServer: Sendable {
       for loop in loops { loop.loop.stop() }
       throw error
     }
-    loops[0].loop.submit { [first = loops[0].loop] in
-      for listener in box.listeners {
+  }
+
+  /// Lets clients in: those that have come since `init` and all later ones.
+  ///
+  /// Apart from `init`, so that whoever is told of events can be given the server first.
+  public func start() {
+    loops[0].loop.submit { [listeners, first = loops[0].loop] in
+      for listener in listeners.listeners {
         // The loop has room for a handful of listeners; where it has not, nobody can connect.
         do throws(TransportError) { try listener.start() } catch { first.stop() }
       }

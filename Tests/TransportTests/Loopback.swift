@@ -49,7 +49,15 @@ final class ManualClock: Sendable {
 
 /// Waits until another thread has made `condition` true; the suite's time limit ends it otherwise.
 func until(_ condition: () -> Bool) async {
-  while !condition() { await Task.yield() }
+  while !condition(), !Task.isCancelled { await Task.yield() }
+}
+
+extension TransportClient {
+  /// Waits until the client's thread has done everything that was at hand.
+  func settled() async {
+    await withCheckedContinuation { done in schedule(after: .zero) { done.resume() } }
+    await withCheckedContinuation { done in schedule(after: .zero) { done.resume() } }
+  }
 }
 
 /// Events of a server or a client, to be awaited in order.
@@ -143,6 +151,7 @@ struct LoopbackServer: Sendable {
       authority: authority,
       onEvent: events.handler
     )
+    server.start()
   }
 
   var address: SocketAddress { server.addresses[0] }
