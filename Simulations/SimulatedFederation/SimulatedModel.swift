@@ -20,6 +20,10 @@ public struct SimulatedModel: SimulatedWork {
   private let key: UInt64
   private let isClassifier: Bool
 
+  /// Bytes at most of frozen features: all clients' examples share them, and an example that finds no
+  /// room costs a pass over the whole model at each visit.
+  private static let featureBytes = 512 << 20
+
   /// The model and data of a run whose paths are resolved.
   ///
   /// - Throws: `SimulationError`, `FineTuningError` or `DatasetError`.
@@ -27,7 +31,7 @@ public struct SimulatedModel: SimulatedWork {
     guard let settings = configuration.simulation else {
       throw SimulationError.configuration("the run file has no simulation object")
     }
-    model = try LoadedModel(ModelRequest(configuration))
+    model = try LoadedModel(ModelRequest(configuration, featureBytes: Self.featureBytes))
     base = model.baseDigest
     key = configuration.runKey
     isClassifier = configuration.labels != nil
