@@ -190,6 +190,8 @@ let package = Package(
       "Coordination",
       "FineTuning",
       "FederatedCore",
+      "ModelFiles",
+      "Tensors",
       "Codecs",
       "Telemetry",
       "CommandLineTool"
@@ -239,6 +241,7 @@ let package = Package(
       "FineTuning",
       "FederatedCore",
       "FederatedAlgorithms",
+      "ModelFiles",
       "RunLedger",
       "Coordination",
       "Participation",

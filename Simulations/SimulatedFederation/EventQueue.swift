@@ -3,15 +3,16 @@
 /// Events in the order of virtual time.
 ///
 /// Events of one moment come out by rank, then in the order they went in: nothing is left to chance.
-struct EventQueue<Event> {
+struct EventQueue<Time: Comparable, Event> {
   private struct Entry {
-    let time: Duration
+    let time: Time
     let rank: Int
     let sequence: UInt64
     let event: Event
 
     func isBefore(_ other: Entry) -> Bool {
-      (time, rank, sequence) < (other.time, other.rank, other.sequence)
+      time == other.time
+        ? (rank, sequence) < (other.rank, other.sequence) : time < other.time
     }
   }
 
@@ -22,10 +23,10 @@ struct EventQueue<Event> {
   var isEmpty: Bool { entries.isEmpty }
 
   /// Time of the next event, nil where there is none.
-  var nextTime: Duration? { entries.first?.time }
+  var nextTime: Time? { entries.first?.time }
 
   /// Adds an event; `rank` orders those of one moment, the smallest first.
-  mutating func add(_ event: Event, at time: Duration, rank: Int = 0) {
+  mutating func add(_ event: Event, at time: Time, rank: Int = 0) {
     entries.append(Entry(time: time, rank: rank, sequence: sequence, event: event))
     sequence += 1
     var child = entries.count - 1
@@ -36,7 +37,7 @@ struct EventQueue<Event> {
   }
 
   /// Takes the next event out.
-  mutating func removeFirst() -> (time: Duration, event: Event)? {
+  mutating func removeFirst() -> (time: Time, event: Event)? {
     guard let first = entries.first else { return nil }
     let last = entries.removeLast()
     guard !entries.isEmpty else { return (first.time, first.event) }

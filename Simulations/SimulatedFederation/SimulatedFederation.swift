@@ -51,7 +51,7 @@ public struct SimulatedFederation<Work: SimulatedWork> {
   private var clientOf: [PeerNumber: Int] = [:]
   private var indexOf: [String: Int] = [:]
   private var lastPeer: PeerNumber = 0
-  private var events = EventQueue<Event>()
+  private var events = EventQueue<Duration, Event>()
   private var queue: WorkQueue<Work>
   private var now: Duration = .zero
   /// What rounds cost whose reports are to come.

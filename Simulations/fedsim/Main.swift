@@ -3,7 +3,8 @@ import CommandLineTool
 
 /// The commands: one file and one line each.
 let commands: [Command] = [
-  runCommand
+  runCommand,
+  scheduleCommand,
 ]
 
 @main
