@@ -1,12 +1,39 @@
 // Apache-2.0. All dense kernels of one instruction set; LANES, MR and NV are given.
 #pragma once
 #include "attention_body.h"
+#include "attention_gradient_body.h"
 #include "cross_entropy_body.h"
+#include "gradient_body.h"
 #include "linear_body.h"
+#include "linear_gradient_body.h"
 #include "peak_body.h"
 #include "pointwise_body.h"
+#include "update_body.h"
+
+static void install_gradients(samara_kernel_table *table) {
+  table->linear_input_gradient = linear_input_gradient;
+  table->linear_input_gradient_scratch_bytes = linear_input_gradient_scratch_bytes;
+  table->linear_weight_gradient = linear_weight_gradient;
+  table->linear_weight_gradient_scratch_bytes = linear_weight_gradient_scratch_bytes;
+  table->column_sums = column_sums;
+  table->activation_gradient = activation_gradient;
+  table->silu_multiply_gradient = silu_multiply_gradient;
+  table->rms_norm_gradient = rms_norm_gradient;
+  table->layer_norm_gradient = layer_norm_gradient;
+  table->softmax_gradient = softmax_gradient;
+  table->attention_gradient = attention_gradient;
+  table->attention_gradient_scratch_bytes = attention_gradient_scratch_bytes;
+  table->rotary_gradient = rotary_gradient;
+  table->embedding_gradient = embedding_gradient;
+  table->logits_gradient = logits_gradient;
+  table->scale = scale;
+  table->optimizer_update = optimizer_update;
+  table->sum_of_squares = sum_of_squares;
+  table->squared_distance = squared_distance;
+}
 
 static void install_dense(samara_kernel_table *table) {
+  install_gradients(table);
   table->linear = linear;
   table->linear_scratch_bytes = linear_scratch_bytes;
   table->packed_bytes = packed_bytes;

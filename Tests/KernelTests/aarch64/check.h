@@ -25,6 +25,9 @@ void check_guards(const char *what);
 uint32_t random_word(uint32_t index, uint32_t seed);
 float *random_floats(int64_t count, uint32_t seed);
 uint64_t *random_signs(int64_t bits, uint32_t seed);
+/// A weight of random elements; `offset` below zero: without signs.
+samara_weight random_weight(
+    int64_t rows, int64_t columns, int32_t type, int64_t offset, uint32_t seed);
 
 /// Fails with a line that names `what` unless the two agree: to the bit, or within `tolerance` of
 /// the larger magnitude (at least 1e-2).
@@ -36,4 +39,7 @@ void hash(const char *kernel, const void *bytes, size_t count);
 
 void check_linear(const samara_kernel_table *scalar, const samara_kernel_table *fast);
 void check_rows(const samara_kernel_table *scalar, const samara_kernel_table *fast);
+void check_products(const samara_kernel_table *scalar, const samara_kernel_table *fast);
+void check_gradients(const samara_kernel_table *scalar, const samara_kernel_table *fast);
+void check_convolutions(const samara_kernel_table *scalar, const samara_kernel_table *fast);
 void check_shared(const samara_kernel_table *scalar, const samara_kernel_table *fast);

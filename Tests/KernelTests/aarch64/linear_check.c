@@ -5,8 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/// A weight of random elements; `offset` below zero: without signs.
-static samara_weight random_weight(
+samara_weight random_weight(
     int64_t rows, int64_t columns, int32_t type, int64_t offset, uint32_t seed) {
   int64_t stride = columns + 3, count = rows * stride;
   samara_weight w = {.rows = rows, .columns = columns, .row_stride = stride, .element_type = type};

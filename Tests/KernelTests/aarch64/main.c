@@ -117,6 +117,9 @@ int main(void) {
     memset(hashes, 0, sizeof hashes);
     check_linear(scalar, fast);
     check_rows(scalar, fast);
+    check_products(scalar, fast);
+    check_gradients(scalar, fast);
+    check_convolutions(scalar, fast);
     check_shared(scalar, fast);
     compared++;
   }

@@ -1,0 +1,128 @@
+// Apache-2.0. Gradients of a linear layer: with respect to its input, where the weight is read row
+// by row as it lies, and with respect to its weight, where neither operand is turned.
+#pragma once
+#include "derivative_body.h"
+#include "pointwise_body.h"
+#include "product_body.h"
+#include "update_body.h"
+
+static void input_gradient_left(
+    const void *context, int64_t m, int64_t rows, int64_t n, int64_t depth, float *packed) {
+  const samara_linear_input_gradient_args *a = context;
+  const float *from = a->output_gradient + m * a->output_gradient_stride + n;
+  pack_rows(from, a->output_gradient_stride, rows, depth, packed);
+}
+
+static void input_gradient_right(
+    const void *context, int64_t n, int64_t depth, int64_t k, int64_t k_end, float *packed) {
+  const samara_linear_input_gradient_args *a = context;
+  const samara_weight *w = &a->weight;
+  int64_t whole = k + (k_end - k) / LANES * LANES;
+#define ROWS(type, has_signs)                                                              \
+  for (int64_t r = 0; r < depth; r++) {                                                    \
+    int64_t element = (n + r) * w->row_stride, bit = w->sign_offset + (n + r) * w->columns; \
+    float *row = packed + r * NR;                                                          \
+    for (int64_t c = k; c < whole; c += LANES) {                                           \
+      vec v = load_stored(w->data, type, element + c);                                     \
+      if (has_signs) v = perturbed(v, sign_bits(w->signs, bit + c), w->epsilon);           \
+      store(row + (c - k) / NR * (depth * NR) + (c - k) % NR, v);                          \
+    }                                                                                      \
+  }
+  BY_KIND(w, ROWS)
+#undef ROWS
+  float *rest = packed + (whole - k) / NR * (depth * NR) + (whole - k) % NR;
+  for (int64_t r = 0; whole < k_end && r < depth; r++) {
+    store(rest + r * NR, load_weight_some(w, n + r, whole, k_end - whole));
+  }
+}
+
+static void input_gradient_finish(
+    const void *context, const float *tile, int64_t stride, int64_t m, int64_t rows, int64_t k,
+    int64_t columns) {
+  const samara_linear_input_gradient_args *a = context;
+  for (int64_t r = 0; r < rows; r++, tile += stride) {
+    float *output = a->input_gradient + (m + r) * a->input_gradient_stride + k;
+    const float *saved = a->saved ? a->saved + (m + r) * a->saved_stride + k : 0;
+    const float *residual = a->residual ? a->residual + (m + r) * a->residual_stride + k : 0;
+    FOR_VECTORS(columns) {
+      vec v = GET(tile);
+      if (saved) v *= derivative_v(a->activation, a->saved_output, GET(saved));
+      if (residual) v += GET(residual);
+      PUT(output, v);
+    }
+  }
+}
+
+static size_t linear_input_gradient_scratch_bytes(int64_t rows, int64_t outputs, int64_t inputs) {
+  return product_scratch_bytes(rows, inputs, outputs);
+}
+
+static void linear_input_gradient(const samara_linear_input_gradient_args *a) {
+  product p = {.row_begin = a->m_begin, .row_end = a->m_end, .column_begin = a->k_begin,
+               .column_end = a->k_end, .terms = a->weight.rows, .context = a,
+               .scratch = a->scratch, .pack_left = input_gradient_left,
+               .pack_right = input_gradient_right, .finish = input_gradient_finish};
+  run_product(&p);
+}
+
+static void weight_gradient_left(
+    const void *context, int64_t n, int64_t rows, int64_t m, int64_t depth, float *packed) {
+  const samara_linear_weight_gradient_args *a = context;
+  pack_columns_of(
+      a->output_gradient, a->output_gradient_stride, n, rows, m, depth, packed);
+}
+
+static void weight_gradient_right(
+    const void *context, int64_t m, int64_t depth, int64_t k, int64_t k_end, float *packed) {
+  const samara_linear_weight_gradient_args *a = context;
+  int64_t columns = k_end - k;
+  for (int64_t r = 0; r < depth; r++) {
+    const float *row = a->input + (m + r) * a->input_stride + k;
+    float *to = packed + r * NR;
+    FOR_VECTORS(columns) {
+      vec v = GET(row);
+      if (a->input_activation) v = activation_v(a->input_activation, v);
+      store(to + i / NR * (depth * NR) + i % NR, v);
+    }
+  }
+}
+
+static void weight_gradient_start(
+    const void *context, float *tile, int64_t stride, int64_t n, int64_t rows, int64_t k,
+    int64_t columns) {
+  const samara_linear_weight_gradient_args *a = context;
+  for (int64_t r = 0; r < rows; r++) {
+    const float *from = a->gradient + (n + r) * a->gradient_stride + k;
+    memcpy(tile + r * stride, from, (size_t)columns * 4);
+  }
+}
+
+static void weight_gradient_finish(
+    const void *context, const float *tile, int64_t stride, int64_t n, int64_t rows, int64_t k,
+    int64_t columns) {
+  const samara_linear_weight_gradient_args *a = context;
+  for (int64_t r = 0; r < rows; r++, tile += stride) {
+    if (!a->update) {
+      float *gradient = a->gradient + (n + r) * a->gradient_stride + k;
+      FOR_VECTORS(columns) PUT(gradient, GET(tile));
+      continue;
+    }
+    int64_t place = (n + r) * a->weight_stride + k;
+    optimizer_update(
+        a->update, a->weights + place, tile, a->first ? a->first + place : 0,
+        a->second ? a->second + place : 0, columns);
+  }
+}
+
+static size_t linear_weight_gradient_scratch_bytes(int64_t rows, int64_t outputs, int64_t inputs) {
+  return product_scratch_bytes(outputs, inputs, rows);
+}
+
+static void linear_weight_gradient(const samara_linear_weight_gradient_args *a) {
+  product p = {.row_begin = a->n_begin, .row_end = a->n_end, .column_begin = a->k_begin,
+               .column_end = a->k_end, .terms = a->rows, .context = a, .scratch = a->scratch,
+               .pack_left = weight_gradient_left, .pack_right = weight_gradient_right,
+               .start = a->accumulate ? weight_gradient_start : 0,
+               .finish = weight_gradient_finish};
+  run_product(&p);
+}

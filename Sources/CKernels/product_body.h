@@ -1,0 +1,106 @@
+// Apache-2.0. A product of two matrices that are packed in blocks: what the gradients of a linear
+// layer share. result[i,j] = Σ_r left(i,r)·right(r,j), one fused multiply-add per r in the order of
+// r, so that no bit depends on blocks or ranges.
+#pragma once
+#include "linear_body.h"
+
+/// Rows of the result that are packed and summed together.
+enum { PRODUCT_ROWS = 336 / MR * MR };
+
+/// Where the parts of the scratch lie, in floats.
+typedef struct product_layout {
+  int64_t depth, columns, left, right, partial, total;
+} product_layout;
+
+/// Grows with each extent, so that it is enough for every range.
+INLINE product_layout product_layout_of(int64_t rows, int64_t columns, int64_t terms) {
+  product_layout l;
+  int64_t block = smaller(rows, PRODUCT_ROWS);
+  l.depth = block_depth(terms);
+  l.columns = smaller(round_up(columns, NR), NC);
+  l.left = 0;
+  l.right = round_up(block * l.depth + 2 * LANES, 16);
+  l.partial = l.right + round_up(l.columns * l.depth, 16);
+  l.total = l.partial + (terms > l.depth ? block * l.columns : MR * NR);
+  return l;
+}
+
+INLINE size_t product_scratch_bytes(int64_t rows, int64_t columns, int64_t terms) {
+  return (size_t)round_up(product_layout_of(rows, columns, terms).total, 16) * sizeof(float);
+}
+
+/// One product. `context` is what its functions take.
+typedef struct product {
+  int64_t row_begin, row_end, column_begin, column_end, terms;
+  const void *context;
+  float *scratch;
+  /// Rows [i, i + rows), terms [r, r + depth) as [r][rows]; may write 2·LANES floats past the end.
+  void (*pack_left)(const void *, int64_t i, int64_t rows, int64_t r, int64_t depth, float *);
+  /// Terms [r, r + depth), columns [j, j_end) as panels [r][NR], anything past j_end.
+  void (*pack_right)(const void *, int64_t r, int64_t depth, int64_t j, int64_t j_end, float *);
+  /// NULL, or sets a tile to what the sums go on top of.
+  void (*start)(const void *, float *tile, int64_t stride, int64_t i, int64_t rows, int64_t j,
+                int64_t columns);
+  /// One finished tile to its place.
+  void (*finish)(const void *, const float *tile, int64_t stride, int64_t i, int64_t rows,
+                 int64_t j, int64_t columns);
+} product;
+
+/// All packed rows [i, i_end) times all packed panels [j, j_end) for one block of terms.
+INLINE void product_block(
+    const product *p, const product_layout *l, int64_t i, int64_t i_end, int64_t j, int64_t j_end,
+    int64_t r, int64_t depth) {
+  float *left = p->scratch + l->left, *right = p->scratch + l->right;
+  float *partial = p->scratch + l->partial;
+  int first = r == 0, last = r + depth >= p->terms;
+  int64_t stride = first && last ? NR : l->columns;
+  for (int64_t column = j; column < j_end; column += NR) {
+    int64_t columns = smaller(NR, j_end - column);
+    for (int64_t row = i; row < i_end; row += MR) {
+      int64_t rows = smaller(MR, i_end - row);
+      float *tile = first && last ? partial : partial + (row - i) * stride + column - j;
+      if (first && p->start) p->start(p->context, tile, stride, row, rows, column, columns);
+      tiles[rows](left + (row - i) * depth, right + (column - j) * depth, depth, tile, stride,
+                  first && !p->start);
+      if (last) p->finish(p->context, tile, stride, row, rows, column, columns);
+    }
+  }
+}
+
+static void run_product(const product *p) {
+  int64_t columns = p->column_end - p->column_begin;
+  product_layout l = product_layout_of(p->row_end - p->row_begin, columns, p->terms);
+  for (int64_t i = p->row_begin; i < p->row_end; i += PRODUCT_ROWS) {
+    int64_t i_end = smaller(p->row_end, i + PRODUCT_ROWS);
+    for (int64_t j = p->column_begin; j < p->column_end; j += l.columns) {
+      int64_t j_end = smaller(p->column_end, j + l.columns);
+      int64_t r = 0;
+      do {
+        int64_t depth = smaller(l.depth, p->terms - r);
+        // Rows packed for the first columns still lie there for the next, all terms in one block.
+        for (int64_t row = i; row < i_end && (j == p->column_begin || depth < p->terms);
+             row += MR) {
+          p->pack_left(p->context, row, smaller(MR, i_end - row), r, depth,
+                       p->scratch + l.left + (row - i) * depth);
+        }
+        p->pack_right(p->context, r, depth, j, j_end, p->scratch + l.right);
+        product_block(p, &l, i, i_end, j, j_end, r, depth);
+        r += l.depth;
+      } while (r < p->terms);
+    }
+  }
+}
+
+/// Rows [r, r + depth) of a matrix of floats, columns [i, i + rows) as [r][rows].
+INLINE void pack_columns_of(
+    const float *matrix, int64_t stride, int64_t i, int64_t rows, int64_t r, int64_t depth,
+    float *packed) {
+  const float *from = matrix + r * stride + i;
+  if (rows == MR) {
+    for (int64_t t = 0; t < depth; t++) memcpy(packed + t * MR, from + t * stride, MR * 4);
+  } else {
+    for (int64_t t = 0; t < depth; t++) {
+      for (int64_t c = 0; c < rows; c++) packed[t * rows + c] = from[t * stride + c];
+    }
+  }
+}
