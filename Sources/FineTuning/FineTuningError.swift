@@ -1,5 +1,6 @@
 // Apache-2.0.
 import Execution
+import GraphCompiler
 import ModelFiles
 import Models
 
@@ -33,6 +34,13 @@ public enum FineTuningError: Error, CustomStringConvertible {
     do { return try body() } catch let error as FineTuningError { throw error } catch {
       throw .model(directory: directory, reason: "\(error)")
     }
+  }
+
+  /// Runs `body` with its errors told as those of graphs.
+  static func inGraph<Value>(
+    _ body: () throws(GraphError) -> Value
+  ) throws(FineTuningError) -> Value {
+    do { return try body() } catch { throw .execution("\(error)") }
   }
 
   /// Runs `body` with its errors told as those of plans.

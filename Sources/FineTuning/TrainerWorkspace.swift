@@ -19,6 +19,7 @@ public final class TrainerWorkspace {
   private enum Part: Hashable {
     case prefix
     case suffix
+    case training(TrainingGraph.Ending, TrainingPasses)
   }
 
   private struct PlanKey: Hashable {
@@ -57,8 +58,15 @@ public final class TrainerWorkspace {
 
   /// The losses and predictions of a batch, ready to be run.
   ///
-  /// - Parameter examples: at most `rows`.
-  func prepare(_ examples: [Example], rows: Int) throws(FineTuningError) -> PreparedBatch {
+  /// - Parameters:
+  ///   - examples: at most `rows`.
+  ///   - ending: what becomes of gradients; nil for a plan that has none.
+  func prepare(
+    _ examples: [Example],
+    rows: Int,
+    ending: TrainingGraph.Ending? = nil,
+    passes: TrainingPasses = .all
+  ) throws(FineTuningError) -> PreparedBatch {
     try check(examples)
     let batch = Batch(
       examples,
@@ -71,7 +79,7 @@ public final class TrainerWorkspace {
     if hoists {
       for example in examples { features.append(try self.features(of: example)) }
     }
-    let plan = try plan(.suffix, of: batch)
+    let plan = try plan(ending.map { .training($0, passes) } ?? .suffix, of: batch)
     try set(plan.plan, batch)
     var start = [Int](repeating: 0, count: examples.count)
     for value in plan.boundary {
@@ -158,7 +166,19 @@ public final class TrainerWorkspace {
     }
     let selection = model.request.trainable
     let split = GraphSplit(whole) { !hoists || selection.contains($0) }
-    let graph = part == .prefix ? split.prefix : split.suffix
+    let graph = try FineTuningError.inGraph { () throws(GraphError) in
+      switch part {
+      case .prefix: split.prefix
+      case .suffix: split.suffix
+      case .training(let ending, let passes):
+        try TrainingGraph(
+          split.suffix,
+          isTrainable: selection.contains,
+          ending: ending,
+          passes: passes
+        ).graph
+      }
+    }
     let ends = part == .prefix ? graph.outputs : graph.inputs
     let boundary = split.boundary.compactMap { name in
       ends.first { $0.name == name }.map { end in

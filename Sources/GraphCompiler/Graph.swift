@@ -47,6 +47,12 @@ public struct Parameter: Sendable, Hashable {
   public let name: String
   /// Extents: [outputs, inputs] of a matrix, [features] of a vector.
   public let shape: Shape
+
+  /// A parameter.
+  public init(name: String, shape: Shape) {
+    self.name = name
+    self.shape = shape
+  }
 }
 
 /// One application of an operator.

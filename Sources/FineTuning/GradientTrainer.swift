@@ -1,0 +1,141 @@
+// Apache-2.0.
+public import Datasets
+import Execution
+public import GraphCompiler
+import Tensors
+
+/// Trains a model by gradients on the weights of a workspace, one batch a step.
+///
+/// Used by one caller at a time. What the optimiser keeps lies in the workspace, so one trainer at a
+/// time works on it.
+public final class GradientTrainer {
+  /// Where weights, states and plans live.
+  public let workspace: TrainerWorkspace
+  /// How weights follow gradients.
+  public let optimizer: Optimizer
+  /// Bound on gradients.
+  public let clipping: Clipping
+  /// Steps taken.
+  public private(set) var step = 0
+  private let passes: TrainingPasses
+  private var updates: BoundPlan?
+
+  /// A trainer before its first step; what another one kept in the workspace is forgotten.
+  public init(
+    _ workspace: TrainerWorkspace,
+    optimizer: Optimizer,
+    clipping: Clipping = .none,
+    passes: TrainingPasses = .all
+  ) {
+    self.workspace = workspace
+    self.optimizer = optimizer
+    self.clipping = clipping
+    self.passes = passes
+    workspace.workspace.clearStates()
+  }
+
+  /// One step on one batch.
+  ///
+  /// - Parameters:
+  ///   - examples: at most `rows`.
+  ///   - rows: rows of the plan, the same in every step, so that few plans are made.
+  ///   - rate: step size.
+  /// - Returns: the mean loss of what counts, before the step.
+  public func step(_ examples: [Example], rows: Int, rate: Float) throws(FineTuningError) -> Float {
+    step += 1
+    let batch = try workspace.prepare(
+      examples,
+      rows: rows,
+      ending: .update(optimizer, clipping: clipping),
+      passes: passes
+    )
+    try batch.setLossGradients(1 / Float(max(1, batch.batch.countedLabels)))
+    try batch.setSchedule(optimizer.schedule(rate: rate, step: step))
+    return try batch.meanLoss()
+  }
+
+  /// One step on several batches as if they were one.
+  ///
+  /// - Returns: the mean loss of what counts, before the step.
+  public func step(
+    accumulating batches: [[Example]],
+    rows: Int,
+    rate: Float
+  ) throws(FineTuningError) -> Float {
+    step += 1
+    var (sum, count) = (0.0, 0)
+    for examples in batches {
+      let batch = try workspace.prepare(
+        examples,
+        rows: rows,
+        ending: .accumulation,
+        passes: passes
+      )
+      try batch.setLossGradients(1)
+      sum += try batch.lossSums().reduce(0, +)
+      count += batch.batch.countedLabels
+    }
+    let counted = Float(max(1, count))
+    let plan = try updatePlan()
+    let schedule = optimizer.schedule(rate: rate, step: step, scale: 1 / counted)
+    try FineTuningError.inPlan { () throws(ExecutionError) in
+      if !plan.plan.graph.inputs.isEmpty {
+        try plan.set(TrainingGraph.schedule, floats: schedule)
+      }
+    }
+    plan.run()
+    return Float(sum / Double(counted))
+  }
+
+  /// The mean loss of a batch and the gradients of every parameter that trains, by name; no step.
+  public func gradients(
+    _ examples: [Example],
+    rows: Int
+  ) throws(FineTuningError) -> (loss: Float, gradients: [String: [Float]]) {
+    let batch = try workspace.prepare(examples, rows: rows, ending: .gradients, passes: passes)
+    try batch.setLossGradients(1 / Float(max(1, batch.batch.countedLabels)))
+    let loss = try batch.meanLoss()
+    var gradients: [String: [Float]] = [:]
+    for (name, _) in batch.plan.plan.graph.outputs where name.hasPrefix("gradient.") {
+      gradients[String(name.dropFirst("gradient.".count))] =
+        try FineTuningError.inPlan { () throws(ExecutionError) in try batch.plan.floats(name) }
+    }
+    return (loss, gradients)
+  }
+
+  private func updatePlan() throws(FineTuningError) -> BoundPlan {
+    if let updates { return updates }
+    let parameters = workspace.model.table.trainable.map { name, shape in
+      Parameter(name: name, shape: shape)
+    }
+    let graph = try FineTuningError.inGraph { () throws(GraphError) in
+      try TrainingGraph.updates(parameters, optimizer, clipping: clipping)
+    }
+    let threads = workspace.workspace.team.threadCount
+    let made = try FineTuningError.inPlan { () throws(ExecutionError) in
+      try BoundPlan(ExecutionPlan(graph, threads: threads), in: workspace.workspace)
+    }
+    updates = made
+    return made
+  }
+}
+
+extension PreparedBatch {
+  /// What each loss that counts weighs.
+  fileprivate func setLossGradients(_ weight: Float) throws(FineTuningError) {
+    let name = TrainingGraph.lossGradients
+    guard plan.plan.graph.inputs.contains(where: { $0.name == name }) else { return }
+    let weights = [Float](repeating: weight, count: batch.labels.count)
+    try FineTuningError.inPlan { () throws(ExecutionError) in
+      try plan.set(name, floats: weights)
+    }
+  }
+
+  fileprivate func setSchedule(_ schedule: [Float]) throws(FineTuningError) {
+    let name = TrainingGraph.schedule
+    guard plan.plan.graph.inputs.contains(where: { $0.name == name }) else { return }
+    try FineTuningError.inPlan { () throws(ExecutionError) in
+      try plan.set(name, floats: schedule)
+    }
+  }
+}
