@@ -25,7 +25,7 @@ let enrollCommand = Command(
   }
   let addresses = try arguments.addresses("address")
   let answer: JSONValue
-  if var client = try AdminClient(folder) {
+  if let client = try AdminClient(folder) {
     var request: [JSONValue.Member] = [
       .init("name", .string(name)), .init("lifetime", .integer(lifetime.components.seconds)),
     ]
@@ -57,7 +57,7 @@ let listCommand = Command(
 ) { arguments, console in
   let folder = try ServerFolder(arguments)
   let answer: JSONValue
-  if var client = try AdminClient(folder) {
+  if let client = try AdminClient(folder) {
     answer = try client.ask("list")
   } else {
     _ = try folder.read()
@@ -87,7 +87,7 @@ let revokeCommand = Command(
 ) { arguments, console in
   let folder = try ServerFolder(arguments)
   let name = arguments.operands[0]
-  if var client = try AdminClient(folder) {
+  if let client = try AdminClient(folder) {
     _ = try client.ask("revoke", [.init("name", .string(name))])
   } else {
     _ = try folder.read()

@@ -2,6 +2,7 @@
 import Codecs
 import CommandLineTool
 import Coordination
+import FederatedAlgorithms
 import FederatedCore
 import FineTuning
 import Telemetry
@@ -21,8 +22,9 @@ let submitCommand = Command(
   do { configuration = try RunFile.read(arguments.operands[0]) } catch {
     throw CommandFailure("\(arguments.operands[0]): \(error)", code: .usage)
   }
-  let deadline = try arguments.deadline()
-  var client = try AdminClient.open(ServerFolder(arguments))
+  let limit = try arguments.timeLimit()
+  let client = try AdminClient.open(ServerFolder(arguments))
+  client.giveUp(after: limit)
   let answer = try client.ask("submit", [.init("configuration", configuration.json)])
   guard case .integer(let run)? = answer["run"] else { return .bug }
   switch console.format {
@@ -30,8 +32,8 @@ let submitCommand = Command(
   case .text: console.write("run \(run) (\(configuration.name)) submitted")
   }
   guard arguments.isSet("wait") else { return .ok }
-  try client.send("watch", [.init("run", .integer(run))])
-  return try follow(&client, console, until: deadline)
+  client.send("watch", [.init("run", .integer(run))])
+  return try follow(client, console)
 }
 
 let watchCommand = Command(
@@ -43,11 +45,12 @@ let watchCommand = Command(
     .value("timeout", "SECONDS", "Leave with 3 when so much time has passed."),
   ]
 ) { arguments, console in
-  let deadline = try arguments.deadline()
-  var client = try AdminClient.open(ServerFolder(arguments))
+  let limit = try arguments.timeLimit()
+  let client = try AdminClient.open(ServerFolder(arguments))
+  client.giveUp(after: limit)
   let run = try arguments.run(at: 0).map { [JSONValue.Member("run", .integer($0))] } ?? []
-  try client.send("watch", run)
-  return try follow(&client, console, until: deadline)
+  client.send("watch", run)
+  return try follow(client, console)
 }
 
 let statusCommand = Command(
@@ -55,7 +58,7 @@ let statusCommand = Command(
   "Say what the server does and what it waits for.",
   options: [ServerFolder.option]
 ) { arguments, console in
-  var client = try AdminClient.open(ServerFolder(arguments))
+  let client = try AdminClient.open(ServerFolder(arguments))
   let answer = try client.ask("status")
   guard console.format == .text else {
     console.write(answer.serialized())
@@ -77,7 +80,7 @@ let stopCommand = Command(
   options: [ServerFolder.option]
 ) { arguments, console in
   guard let run = try arguments.run(at: 0) else { return .usage }
-  var client = try AdminClient.open(ServerFolder(arguments))
+  let client = try AdminClient.open(ServerFolder(arguments))
   let answer = try client.ask("stop", [.init("run", .integer(run))])
   console.write(console.format == .json ? answer.serialized() : "run \(run) stopped")
   return .ok
@@ -101,7 +104,7 @@ let exportCommand = Command(
   if let run = try arguments.integer("run", in: 1...Int(UInt32.max)) {
     request.append(.init("run", .integer(Int64(run))))
   }
-  var client = try AdminClient.open(ServerFolder(arguments))
+  let client = try AdminClient.open(ServerFolder(arguments))
   let answer = try client.ask("export", request)
   switch console.format {
   case .json: console.write(answer.serialized())
@@ -117,12 +120,11 @@ let exportCommand = Command(
 
 /// Shows lines of a watch until its run ends, or for ever.
 private func follow(
-  _ client: inout AdminClient,
-  _ console: Console,
-  until deadline: ContinuousClock.Instant?
+  _ client: AdminClient,
+  _ console: Console
 ) throws -> ExitCode {
   while true {
-    let line = try client.receive(until: deadline)
+    let line = try client.receive()
     if console.format == .json { console.write(line.serialized()) }
     if let round = line["round"], console.format == .text { console.write(try roundLine(round)) }
     let status = line["status"] ?? line["end"]
@@ -179,10 +181,10 @@ extension Arguments {
     return Int64(run)
   }
 
-  /// When `--timeout` runs out.
-  func deadline() throws(CommandFailure) -> ContinuousClock.Instant? {
+  /// What `--timeout` allows.
+  func timeLimit() throws(CommandFailure) -> Duration? {
     guard let seconds = try number("timeout") else { return nil }
     guard seconds > 0, seconds < 1e9 else { throw .usage("--timeout: expected seconds") }
-    return .now + .milliseconds(Int(seconds * 1000))
+    return .milliseconds(Int(seconds * 1000))
   }
 }
