@@ -19,7 +19,15 @@ let submitCommand = Command(
   notes: "Relative paths in the file are those of the folder it lies in."
 ) { arguments, console in
   let configuration: RunConfiguration
-  do { configuration = try RunFile.read(arguments.operands[0]) } catch {
+  do {
+    configuration = try RunFile.read(arguments.operands[0])
+    // The server would refuse these as well; here it is the file that is wrong.
+    _ = try AlgorithmCatalog.start(
+      algorithm: configuration.algorithm.json,
+      key: configuration.runKey
+    )
+    _ = try SchedulerCatalog.start(configuration.schedule, steps: 1, key: 0)
+  } catch {
     throw CommandFailure("\(arguments.operands[0]): \(error)", code: .usage)
   }
   let limit = try arguments.timeLimit()

@@ -1,4 +1,5 @@
 // Apache-2.0.
+import Glibc
 
 /// What is wrong with a file of a model.
 public enum ModelFileError: Error, Equatable, Sendable, CustomStringConvertible {
@@ -14,7 +15,9 @@ public enum ModelFileError: Error, Equatable, Sendable, CustomStringConvertible 
   /// What was wrong, where, and what to do.
   public var description: String {
     switch self {
-    case .system(let attempt, let code): "cannot \(attempt): error \(code)"
+    case .system(let attempt, let code):
+      // SAFETY: strerror's text is copied at once.
+      "cannot \(attempt): \(unsafe String(cString: strerror(code)))"
     case .malformed(let file, let reason): "\(file): \(reason)"
     case .missingTensor(let file, let name): "\(file): no tensor is called \(name)"
     case .unsupportedType(let tensor, let type):
