@@ -65,19 +65,25 @@ import Tensors
   // MARK: Inputs and outputs
 
   /// Sets an input of integers.
-  public func set(_ name: String, integers: some Collection<Int32>) throws(ExecutionError) {
+  public func set(_ name: String, integers: [Int32]) throws(ExecutionError) {
     let value = try input(name)
     try check(name, value, .integer, count: integers.count)
-    let target = unsafe address(value).assumingMemoryBound(to: Int32.self)
-    for (index, element) in integers.enumerated() { unsafe target[index] = element }
+    // SAFETY: the value has as many elements as were counted.
+    unsafe integers.withUnsafeBytes { bytes in
+      unsafe UnsafeMutableRawBufferPointer(start: address(value), count: bytes.count)
+        .copyMemory(from: bytes)
+    }
   }
 
   /// Sets an input of floats.
-  public func set(_ name: String, floats: some Collection<Float>) throws(ExecutionError) {
+  public func set(_ name: String, floats: [Float]) throws(ExecutionError) {
     let value = try input(name)
     try check(name, value, .float, count: floats.count)
-    let target = unsafe address(value).assumingMemoryBound(to: Float.self)
-    for (index, element) in floats.enumerated() { unsafe target[index] = element }
+    // SAFETY: the value has as many elements as were counted.
+    unsafe floats.withUnsafeBytes { bytes in
+      unsafe UnsafeMutableRawBufferPointer(start: address(value), count: bytes.count)
+        .copyMemory(from: bytes)
+    }
   }
 
   /// Elements of an output, valid until the next run of any plan of the workspace.
