@@ -20,7 +20,7 @@ INLINE loss_layout loss_layout_of(int64_t inputs) {
   l.right = l.left + round_up(LOSS_ROWS * inputs + 2 * LANES, 16);
   l.logits = l.right + round_up(NR * l.depth, 16);
   l.state = l.logits + LOSS_ROWS * NR;
-  l.total = l.state + 4 * round_up(LOSS_ROWS, 16);
+  l.total = l.state + (3 + LANES) * round_up(LOSS_ROWS, 16);
   return l;
 }
 
@@ -29,31 +29,58 @@ static size_t cross_entropy_scratch_bytes(int64_t rows, int64_t outputs, int64_t
   return (size_t)round_up(loss_layout_of(inputs).total, 16) * sizeof(float);
 }
 
-/// What has been seen of each row.
+/// What has been seen of each row; its sum lane by lane.
 typedef struct loss_state {
-  float *maximum, *sum, *target;
+  float *maximum, *target, *sums;
   int32_t *best;
 } loss_state;
 
+/// A new largest logit, `most` by lanes: what was summed is brought to it.
+INLINE void raise_maximum(
+    const loss_state *state, int64_t row, const vec logits[NV], vec most, int64_t n) {
+  float old = state->maximum[row], new = max_lanes(most);
+  int64_t best = NR;
+#pragma clang loop unroll(full)
+  for (int g = NV - 1; g >= 0; g--) {
+    int lane = find_lane(logits[g], new);
+    if (lane < LANES) best = g * LANES + lane;
+  }
+  float *sums = state->sums + row * LANES;
+  store(sums, load(sums) * exp_v(splat(old - new)));
+  state->maximum[row] = new;
+  state->best[row] = (int32_t)(n + best);
+}
+
 /// Folds the logits of columns [n, n + columns) of one row.
 INLINE void fold_logits(
-    const samara_cross_entropy_args *a, float *logits, loss_state *state, int64_t row,
-    int64_t label, int64_t n, int64_t columns) {
-  if (a->bias) {
-    const float *bias = a->bias + n;
-    FOR_VECTORS(columns) PUT(logits, GET(logits) + GET(bias));
+    const samara_cross_entropy_args *a, const float *row_logits, const loss_state *state,
+    int64_t row, int64_t label, int64_t n, int64_t columns) {
+  vec logits[NV], most = splat(-INFINITY);
+#pragma clang loop unroll(full)
+  for (int g = 0; g < NV; g++) {
+    int64_t some = columns - g * LANES;
+    logits[g] = load(row_logits + g * LANES);
+    if (a->bias) {
+      const float *bias = a->bias + n + g * LANES;
+      if (some > 0) logits[g] += some < LANES ? load_some(bias, some) : load(bias);
+    }
+    if (some < LANES) {
+      logits[g] = select_v(lane_numbers() < isplat((int32_t)some), logits[g], splat(-INFINITY));
+    }
+    most = max_v(logits[g], most);
   }
-  if (label >= n && label < n + columns) state->target[row] = logits[label - n];
-  float most = row_maximum(logits, columns);
-  if (most > state->maximum[row]) {
-    int64_t lane = 0;
-    while (logits[lane] != most) lane++;
-    state->sum[row] *= expf(state->maximum[row] - most);
-    state->maximum[row] = most;
-    state->best[row] = (int32_t)(n + lane);
+  if (label >= n && label < n + columns) {
+    state->target[row] = row_logits[label - n];
+    if (a->bias) state->target[row] += a->bias[label];
+  }
+  if (__builtin_reduce_or(most > splat(state->maximum[row]))) {
+    raise_maximum(state, row, logits, most, n);
   }
   float maximum = state->maximum[row];
-  state->sum[row] += exponentials(logits, columns, maximum == -INFINITY ? 0 : maximum);
+  vec sum = load(state->sums + row * LANES), base = splat(maximum == -INFINITY ? 0 : maximum);
+#pragma clang loop unroll(full)
+  for (int g = 0; g < NV; g++) sum += exp_v(logits[g] - base);
+  store(state->sums + row * LANES, sum);
 }
 
 /// The losses of `count` gathered rows.
@@ -64,13 +91,14 @@ INLINE void gathered_losses(
   float *gathered = scratch + l->gathered, *left = scratch + l->left, *right = scratch + l->right;
   float *logits = scratch + l->logits;
   int64_t inputs = a->weight.columns, slot = round_up(LOSS_ROWS, 16);
-  loss_state state = {scratch + l->state, scratch + l->state + slot, scratch + l->state + 2 * slot,
-                      (int32_t *)(scratch + l->state + 3 * slot)};
+  loss_state state = {scratch + l->state, scratch + l->state + slot, scratch + l->state + 3 * slot,
+                      (int32_t *)(scratch + l->state + 2 * slot)};
   for (int64_t i = 0; i < count; i++) {
     memcpy(gathered + i * inputs, a->hidden + places[i] * a->hidden_stride, (size_t)inputs * 4);
     state.maximum[i] = -INFINITY;
-    state.sum[i] = state.target[i] = 0;
+    state.target[i] = 0;
     state.best[i] = 0;
+    store(state.sums + i * LANES, splat(0));
   }
   for (int64_t k = 0; k < inputs; k += l->depth) {
     int64_t depth = smaller(l->depth, inputs - k);
@@ -80,6 +108,7 @@ INLINE void gathered_losses(
     }
   }
   for (int64_t n = 0; n < a->weight.rows; n += NR) {
+    int64_t columns = smaller(NR, a->weight.rows - n);
     for (int64_t k = 0; k < inputs; k += l->depth) {
       int64_t depth = smaller(l->depth, inputs - k);
       const float *panel = (const float *)a->packed + n * inputs + k * NR;
@@ -88,17 +117,18 @@ INLINE void gathered_losses(
         panel = right;
       }
       for (int64_t m = 0; m < count; m += MR) {
-        tiles[smaller(MR, count - m)](
+        int64_t rows = smaller(MR, count - m);
+        tiles[rows](
             left + count * k + m * depth, panel, depth, logits + m * NR, NR, k == 0);
+        // Folded while they are near.
+        for (int64_t i = m; k + depth == inputs && i < m + rows; i++) {
+          fold_logits(a, logits + i * NR, &state, i, a->labels[places[i]], n, columns);
+        }
       }
-    }
-    int64_t columns = smaller(NR, a->weight.rows - n);
-    for (int64_t i = 0; i < count; i++) {
-      fold_logits(a, logits + i * NR, &state, i, a->labels[places[i]], n, columns);
     }
   }
   for (int64_t i = 0; i < count; i++) {
-    a->losses[places[i]] = logf(state.sum[i]) + state.maximum[i] - state.target[i];
+    a->losses[places[i]] = logf(sum_lanes(load(state.sums + i * LANES))) + state.maximum[i] - state.target[i];
     if (a->predictions) a->predictions[places[i]] = state.best[i];
   }
 }

@@ -31,10 +31,11 @@ INLINE void pack_rows(
   }
 }
 
-/// tile[row][NR] (+)= Σ_k a[k][row] · b[k][·]; `fresh`: from zero, else on top of what is there.
+/// tile[row][NR] (+)= Σ_k a[k][row] · b[k][·]; `fresh`: from zero, else on top of what is there;
+/// `step`: floats from one k to the next in a.
 INLINE void tile_rows(
-    int rows, const float *a, const float *b, int64_t count, float *tile, int64_t tile_stride,
-    int fresh) {
+    int rows, const float *a, int64_t step, const float *b, int64_t count, float *tile,
+    int64_t tile_stride, int fresh) {
   vec sums[MR][NV];
 #pragma clang loop unroll(full)
   for (int i = 0; i < rows; i++) {
@@ -43,7 +44,7 @@ INLINE void tile_rows(
       sums[i][j] = fresh ? splat(0) : load(tile + i * tile_stride + j * LANES);
     }
   }
-  for (int64_t k = 0; k < count; k++, a += rows, b += NR) {
+  for (int64_t k = 0; k < count; k++, a += step, b += NR) {
     vec right[NV];
 #pragma clang loop unroll(full)
     for (int j = 0; j < NV; j++) right[j] = load(b + j * LANES);
@@ -64,7 +65,11 @@ INLINE void tile_rows(
 #define TILE(n)                                                                                \
   static void tile_##n(                                                                        \
       const float *a, const float *b, int64_t count, float *tile, int64_t stride, int fresh) { \
-    tile_rows(n, a, b, count, tile, stride, fresh);                                            \
+    tile_rows(n, a, n, b, count, tile, stride, fresh);                                         \
+  }                                                                                            \
+  static void stepped_tile_##n(                                                                \
+      const float *a, int64_t step, const float *b, int64_t count, float *tile) {              \
+    tile_rows(n, a, step, b, count, tile, NR, 1);                                              \
   }
 TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6)
 #if MR >= 14
@@ -73,10 +78,22 @@ TILE(7) TILE(8) TILE(9) TILE(10) TILE(11) TILE(12) TILE(13) TILE(14)
 #undef TILE
 
 typedef void tile_function(const float *, const float *, int64_t, float *, int64_t, int);
+typedef void stepped_tile_function(const float *, int64_t, const float *, int64_t, float *);
 
+/// Tiles by their rows, which is also the step of `a`.
 static tile_function *const tiles[MR + 1] = {
     0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6,
 #if MR >= 14
     tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14,
+#endif
+};
+
+/// Fresh tiles of stride NR by their rows, which may be some of those in `a`.
+static stepped_tile_function *const stepped_tiles[MR + 1] = {
+    0,
+    stepped_tile_1, stepped_tile_2, stepped_tile_3, stepped_tile_4, stepped_tile_5, stepped_tile_6,
+#if MR >= 14
+    stepped_tile_7, stepped_tile_8, stepped_tile_9, stepped_tile_10, stepped_tile_11,
+    stepped_tile_12, stepped_tile_13, stepped_tile_14,
 #endif
 };

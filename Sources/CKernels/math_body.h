@@ -5,11 +5,22 @@
 
 #include <math.h>
 
-/// e^x: x = n·ln 2 + r, polynomial on |r| ≤ ln 2 / 2; 2^n in two factors so that both ends are met.
+/// p · 2^n for whole n in −151 … 129, rounded once where the result is subnormal.
+INLINE vec scaled(vec p, vec n) {
+#if LANES == 16
+  return (vec)_mm512_scalef_ps((__m512)p, (__m512)n);
+#else
+  // In two factors, so that both ends are met; what is not a number has no whole part.
+  ivec whole = __builtin_convertvector(select_v(n == n, n, splat(0)), ivec);
+  ivec half = whole >> 1;
+  return p * (vec)((half + isplat(127)) << 23) * (vec)((whole - half + isplat(127)) << 23);
+#endif
+}
+
+/// e^x: x = n·ln 2 + r, polynomial on |r| ≤ ln 2 / 2. What is not a number stays so: it passes the
+/// bounds and is in p.
 INLINE vec exp_v(vec x) {
-  ivec nan = x != x;
-  vec original = x;
-  x = max_v(min_v(x, splat(89.0f)), splat(-104.0f));
+  x = max_v(splat(-104.0f), min_v(splat(89.0f), x));
   vec n = __builtin_elementwise_roundeven(x * splat(1.44269504088896341f));
   vec r = fma_v(n, splat(-0.693359375f), x);
   r = fma_v(n, splat(2.12194440e-4f), r);
@@ -20,12 +31,7 @@ INLINE vec exp_v(vec x) {
   p = fma_v(p, r, splat(1.6666665459e-1f));
   p = fma_v(p, r, splat(5.0000001201e-1f));
   p = fma_v(p, r * r, r) + splat(1);
-  n = select_v(nan, splat(0), n);
-  ivec whole = __builtin_convertvector(n, ivec);
-  ivec half = whole >> 1;
-  vec first = (vec)((half + isplat(127)) << 23);
-  vec second = (vec)((whole - half + isplat(127)) << 23);
-  return select_v(nan, original, p * first * second);
+  return scaled(p, n);
 }
 
 /// tanh: odd polynomial below 0.625, 1 − 2/(e^2|x| + 1) above.

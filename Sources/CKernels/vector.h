@@ -69,10 +69,25 @@ INLINE float sum_lanes(vec v) {
   }
   return lanes[0];
 }
+/// The largest lane, of numbers.
 INLINE float max_lanes(vec v) {
+#if LANES == 16
+  return _mm512_reduce_max_ps((__m512)v);
+#else
   float most = v[0];
   for (int i = 1; i < LANES; i++) most = v[i] > most ? v[i] : most;
   return most;
+#endif
+}
+/// The first lane that equals x; LANES where none does.
+INLINE int find_lane(vec v, float x) {
+#if LANES == 16
+  return __builtin_ctz(_mm512_cmp_ps_mask((__m512)v, (__m512)splat(x), _CMP_EQ_OQ) | 1u << LANES);
+#else
+  int lane = 0;
+  while (lane < LANES && v[lane] != x) lane++;
+  return lane;
+#endif
 }
 
 /// LANES stored elements as floats.
