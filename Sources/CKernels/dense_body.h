@@ -2,6 +2,7 @@
 #pragma once
 #include "attention_body.h"
 #include "attention_gradient_body.h"
+#include "convolution_body.h"
 #include "cross_entropy_body.h"
 #include "gradient_body.h"
 #include "linear_body.h"
@@ -32,7 +33,18 @@ static void install_gradients(samara_kernel_table *table) {
   table->squared_distance = squared_distance;
 }
 
+static void install_convolutions(samara_kernel_table *table) {
+  table->depthwise = depthwise;
+  table->depthwise_input_gradient = depthwise_input_gradient;
+  table->depthwise_weight_gradient = depthwise_weight_gradient;
+  table->depthwise_scratch_bytes = depthwise_scratch_bytes;
+  table->unfold = unfold;
+  table->average_pool = average_pool;
+  table->average_pool_gradient = average_pool_gradient;
+}
+
 static void install_dense(samara_kernel_table *table) {
+  install_convolutions(table);
   install_gradients(table);
   table->linear = linear;
   table->linear_scratch_bytes = linear_scratch_bytes;

@@ -13,7 +13,7 @@ extern "C" {
 typedef struct samara_window {
   int64_t height, width, channels;
   int64_t output_height, output_width;
-  int64_t size, stride;  // square
+  int64_t size, stride;  // square; size at most 7 for depthwise convolutions
   int64_t top, left;     // rows and columns of zeros before the image; after it as many as it takes
 } samara_window;
 
