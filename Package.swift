@@ -247,7 +247,6 @@ let package = Package(
       "Participation",
       "SimulatedFederation",
       "Telemetry",
-      "ModelFiles",
       "Transport",
       "WireProtocol",
       "Codecs",

@@ -2,10 +2,12 @@
 import FederatedCore
 import SharedRandomness
 
-/// A trainer that tells of every probe, and stops where the listener throws.
+/// A trainer that tells of every probe and the mean loss so far, and stops where the listener throws.
 struct ObservedTrainer: LocalTrainer {
   private var trainer: any LocalTrainer
   private var probes = 0
+  private var counted = 0
+  private var sum = 0.0
   private let onProbe: (_ done: Int, _ loss: Float) throws -> Void
 
   init(_ trainer: any LocalTrainer, onProbe: @escaping (_ done: Int, _ loss: Float) throws -> Void)
@@ -27,7 +29,13 @@ struct ObservedTrainer: LocalTrainer {
   ) throws -> (plus: Float, minus: Float) {
     let losses = try trainer.probe(direction, epsilon: epsilon, at: address)
     probes += 1
-    try onProbe(probes, (losses.plus + losses.minus) / 2)
+    let loss = (losses.plus + losses.minus) / 2
+    // A step whose loss is not finite is skipped by the algorithm and counts nowhere.
+    if loss.isFinite {
+      counted += 1
+      sum += Double(loss)
+    }
+    try onProbe(probes, Float(sum / Double(max(1, counted))))
     return losses
   }
 

@@ -35,7 +35,7 @@ public struct TaskProgress: Sendable, Equatable {
   public let done: Int
   /// Local steps of the task.
   public let steps: Int
-  /// Mean loss of the last step.
+  /// Mean loss of the steps so far.
   public let loss: Float
 }
 

@@ -21,8 +21,9 @@ let runCommand = Command(
   ],
   notes: """
     Connects again for ever, and goes on where it was after a restart. What leaves this machine is a
-    byte a local step, the mean loss and the number of examples. SIGTERM and SIGINT stop it; a task
-    at work is done again by the next start.
+    byte a local step, the mean loss and the number of examples. With --format json every task done is
+    a line on standard output, with its mean loss. SIGTERM and SIGINT stop it; a task at work is done
+    again by the next start.
     """
 ) { arguments, console in
   let resources = LocalResources(

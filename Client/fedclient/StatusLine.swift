@@ -1,4 +1,5 @@
 // Apache-2.0.
+import Codecs
 import CommandLineTool
 import Participation
 import Synchronization
@@ -33,6 +34,7 @@ final class StatusLine: Sendable {
       if isDone {
         if console.isTerminal { console.redraw("") }
         console.note(line)
+        if console.format == .json { console.write(progress.json.serialized()) }
         state = State()
       } else if console.isTerminal {
         state.shown = line
@@ -53,5 +55,17 @@ final class StatusLine: Sendable {
     let filled = progress.done * 30 / progress.steps
     let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: 30 - filled)
     return "\(title) \(bar) \(counts)"
+  }
+}
+
+extension TaskProgress {
+  /// A task that is done, as a line of JSON.
+  fileprivate var json: JSONValue {
+    .object([
+      .init("round", .integer(Int64(round))),
+      .init("rounds", .integer(Int64(rounds))),
+      .init("steps", .integer(Int64(steps))),
+      .init("loss", .number(Double(loss))),
+    ])
   }
 }
