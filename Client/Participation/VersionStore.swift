@@ -2,15 +2,23 @@
 import Codecs
 import Glibc
 import ModelFiles
+import Synchronization
 public import Telemetry
 import WireProtocol
 
 /// The file in which a client keeps the version it has reached, whole or absent.
 ///
 ///     KeptVersion | SHA-256 of it 32
-public struct VersionStore: Sendable {
+///
+/// The disks of edge boxes wear: a great state is not written every time.
+public final class VersionStore: Sendable {
   private let path: String
   private let log: Log
+  /// Saves to leave out.
+  private let rest = Mutex(0)
+
+  /// Bytes that a save may cost on average.
+  public static let allowance = 1 << 18
 
   /// The store at `path`; what cannot be read or written is told to `log` and costs bytes, no more.
   public init(path: String, log: Log) {
@@ -34,11 +42,19 @@ public struct VersionStore: Sendable {
     }
   }
 
-  /// Keeps a version in place of the one before.
+  /// Keeps a version in place of the one before, unless a great one was written a short while ago.
+  ///
+  /// What stands there instead is an older version, from which the server leads on.
   public func save(_ version: KeptVersion) {
+    let isDue = rest.withLock { rest in
+      rest -= 1
+      return rest < 0
+    }
+    guard isDue else { return }
     do throws(ModelFileError) {
-      var file = try AtomicFile(path: path)
       let bytes = version.encoded
+      rest.withLock { $0 = bytes.count / Self.allowance }
+      var file = try AtomicFile(path: path)
       try file.write(bytes + Digest.sha256(of: bytes).bytes)
       try file.commit()
     } catch {
@@ -47,5 +63,8 @@ public struct VersionStore: Sendable {
   }
 
   /// Forgets it.
-  public func clear() { _ = unsafe unlink(path) }
+  public func clear() {
+    rest.withLock { $0 = 0 }
+    _ = unsafe unlink(path)
+  }
 }

@@ -59,6 +59,7 @@ import WireProtocol
       #expect(end?.outcome == .completed)
       digest = end?.digest
       client.stop()
+      #expect(client.lines.contains("weights and plan"))
     }
     server.stop()
     loop.stop()

@@ -62,6 +62,31 @@ import WireProtocol
     #expect(store.load() == Self.version)
   }
 
+  @Test func `a great state is written as seldom as it is great`() throws {
+    let folder = TemporaryFolder()
+    let store = VersionStore(path: "\(folder.path)/version", log: .silent)
+    func version(_ number: UInt32, bytes: Int) -> KeptVersion {
+      KeptVersion(
+        run: 1,
+        configuration: .sha256(of: [1]),
+        version: number,
+        snapshot: [UInt8](repeating: 7, count: bytes),
+        result: nil
+      )
+    }
+    var written: [UInt32] = []
+    for number in 0..<9 as Range<UInt32> {
+      store.save(version(number, bytes: 3 * VersionStore.allowance))
+      if store.load()?.version == number { written.append(number) }
+    }
+    #expect(written == [0, 4, 8])
+    store.clear()
+    for number in 0..<3 as Range<UInt32> {
+      store.save(version(number, bytes: 1000))
+      #expect(store.load()?.version == number)
+    }
+  }
+
   @Test func `a folder that cannot be written to costs a word, not the client`() {
     let lines = Lines()
     let store = VersionStore(path: "/proc/nowhere/version", log: Log { lines.add($0) })
