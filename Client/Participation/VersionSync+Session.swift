@@ -14,12 +14,11 @@ extension VersionSync {
       guard first == version else {
         throw ParticipationFailure("rounds from \(first) on for a client at \(version)")
       }
-      for (offset, parts) in rounds.enumerated() {
-        let round = first + UInt32(offset)
+      for parts in rounds {
         try session.fold(
           parts.map { part in
             Contribution(
-              task: LocalTask(round: round, client: part.client, steps: Int(part.steps)),
+              task: LocalTask(round: part.base, client: part.client, steps: Int(part.steps)),
               weight: part.weight,
               payload: part.payload
             )

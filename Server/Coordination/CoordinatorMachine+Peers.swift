@@ -53,7 +53,7 @@ extension CoordinatorMachine {
         return
       }
       runs[result.run]?.result(peer, name, result, now: now, &effects)
-    case .resend(let run): runs[run]?.resend(name, &effects)
+    case .resend(let run): runs[run]?.resend(name, now, &effects)
     case .failure(let failure):
       if runs[failure.run] != nil {
         runs[failure.run]?.taskFailed(name, failure.text, now: now, &effects)

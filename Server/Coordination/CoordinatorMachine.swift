@@ -108,8 +108,7 @@ public struct CoordinatorMachine: Sendable {
     for step in steps {
       switch step {
       case .act(let action): effects.actions.append(action)
-      case .arrived(let run, let round, let client):
-        runs[run]?.arrived(round: round, client: client, now: now, &effects)
+      case .arrived(let run, let key): runs[run]?.arrived(key, now: now, &effects)
       }
     }
   }

@@ -8,7 +8,7 @@ struct Effects {
   enum Step {
     case act(CoordinatorAction)
     /// A contribution is safe: the scheduler may count it.
-    case arrived(run: UInt32, round: UInt32, client: UInt32)
+    case arrived(run: UInt32, TaskKey)
   }
 
   /// Done at once.

@@ -51,16 +51,16 @@ extension RunMachine {
       clients.append(Client(name: name, examples: examples))
       ordinals[name] = ordinal
     case .task(_, let round, let client, let steps):
-      guard round == self.round else { return }
       guard client < UInt32(clients.count) else {
         throw RecoveryError.records(run: id, "a task of client \(client), which there is not")
       }
-      tasks[client] = Int(steps)
+      tasks[client] = OpenTask(key: TaskKey(client: client, base: round), steps: Int(steps))
     case .contribution(_, let round, let client, let loss, let payload):
       // One that became durable after its round had closed does not count.
-      guard round == self.round, tasks[client] != nil else { return }
-      results[client] = Held(payload: payload, loss: loss)
-      arrivals.append(client)
+      let key = TaskKey(client: client, base: round)
+      guard let task = tasks[client], task.key == key else { return }
+      results[key] = Held(steps: task.steps, payload: payload, loss: loss)
+      arrivals.append(key)
     case .aggregation(_, let round, let weights, let digest): try refold(round, weights, digest)
     case .evaluation(_, let version, let loss, let accuracy):
       scores[version] = VersionScore(loss: loss, accuracy: accuracy)
@@ -74,14 +74,15 @@ extension RunMachine {
     _ weights: [LedgerRecord.ClientWeight],
     _ digest: Digest
   ) throws {
-    guard round == self.round, let base, weights.allSatisfy({ results[$0.client] != nil }) else {
+    let chosen = weights.map { TaskKey(client: $0.client, base: $0.base) }
+    guard round == self.round, let base, chosen.allSatisfy({ results[$0] != nil }) else {
       throw RecoveryError.records(run: id, "round \(round + 1) lacks what it was made of")
     }
-    let contributions = try weighted(weights.map(\.client))
+    let contributions = contributions(chosen, weights.map(\.weight))
     try session.fold(contributions)
-    guard contributions.map(\.weight) == weights.map(\.weight),
-      session.digest(base: base) == digest
-    else { throw RecoveryError.digest(run: id, round: round) }
+    guard session.digest(base: base) == digest else {
+      throw RecoveryError.digest(run: id, round: round)
+    }
     advance(to: digest, contributions)
   }
 }

@@ -13,7 +13,7 @@ extension RunMachine {
     let event = SchedulerEvent.begin(
       round: round,
       clients: UInt32(clients.count),
-      tasks: tasks.keys.sorted(),
+      tasks: tasks.keys.sorted().compactMap { isAtWork($0) ? tasks[$0]?.key : nil },
       arrived: arrivals
     )
     perform(scheduler.handle(event, now: now), now, &effects)
@@ -30,45 +30,54 @@ extension RunMachine {
       switch action {
       case .note(let text): effects.actions.append(.log(.warning, text))
       case .assign(let client, let steps):
-        if tasks[client] == nil {
-          tasks[client] = steps
+        if !isAtWork(client) {
+          tasks[client] = OpenTask(key: TaskKey(client: client, base: round), steps: steps)
           effects.records.append(
             .task(run: id, round: round, client: client, steps: UInt32(steps))
           )
         }
-        sendTask(to: client, &effects)
-      case .aggregate(let chosen): aggregate(chosen, now, &effects)
+        sendTask(to: client, now, &effects)
+      case .aggregate(let chosen, let weighting): aggregate(chosen, weighting, now, &effects)
       }
     }
   }
 
+  /// Whether a client has a task whose result is not here.
+  func isAtWork(_ client: UInt32) -> Bool {
+    guard let key = tasks[client]?.key else { return false }
+    return results[key] == nil && inFlight[key] == nil
+  }
+
   /// Sends a client its open task, where it is connected.
-  mutating func sendTask(to client: UInt32, _ effects: inout Effects) {
+  mutating func sendTask(to client: UInt32, _ now: Duration, _ effects: inout Effects) {
     let name = clients[Int(client)].name
-    guard let member = members[name], let steps = tasks[client], let digest = digests.last else {
+    guard let member = members[name], let task = tasks[client] else { return }
+    let base = task.key.base
+    guard base == round || member.version == base else {
+      // The version is gone from here and from the client: another task takes its place.
+      tasks[client] = nil
+      perform(scheduler.handle(.failed(client: client), now: now), now, &effects)
       return
     }
     let milliseconds = configuration.schedule.deadline / .milliseconds(1)
     let order = TaskOrder(
       run: id,
-      round: round,
+      round: base,
       client: client,
-      steps: UInt32(steps),
+      steps: UInt32(task.steps),
       deadline: UInt32(min(milliseconds, Double(UInt32.max))),
-      digest: digest,
-      sync: sync(from: member.version)
+      digest: digests[Int(base)],
+      sync: base == round ? sync(from: member.version) : .none
     )
-    members[name]?.version = round
+    members[name]?.version = base
     effects.send(member.peer, .task(order))
   }
 
   /// A client could not use the state it was sent.
-  mutating func resend(_ name: String, _ effects: inout Effects) {
-    guard phase == .training, let client = ordinals[name], results[client] == nil,
-      inFlight[client] == nil
-    else { return }
+  mutating func resend(_ name: String, _ now: Duration, _ effects: inout Effects) {
+    guard phase == .training, let client = ordinals[name], isAtWork(client) else { return }
     members[name]?.version = nil
-    sendTask(to: client, &effects)
+    sendTask(to: client, now, &effects)
   }
 
   /// A client has done a task.
@@ -81,8 +90,8 @@ extension RunMachine {
   ) {
     let acknowledgement = Message.acknowledged(run: id, round: result.round)
     // While the model is loaded after a restart, results count already.
-    guard phase == .training || phase == .preparing, result.round == round,
-      let client = ordinals[name], let steps = tasks[client]
+    guard phase == .training || phase == .preparing, let client = ordinals[name],
+      let task = tasks[client], task.key.base == result.round
     else {
       // Late, or not asked for: the client need not keep it, and it does not count.
       if !isOver {
@@ -93,53 +102,47 @@ extension RunMachine {
       effects.send(peer, acknowledgement)
       return
     }
-    guard results[client] == nil, inFlight[client] == nil else {
+    guard isAtWork(client) else {
       effects.send(peer, acknowledgement)
       return
     }
-    guard let digest = digests.last, result.digest == DigestPrefix(digest) else {
+    guard result.digest == DigestPrefix(digests[Int(task.key.base)]) else {
       effects.actions.append(
         .log(.warning, "client \(name) trained from another version; its state is sent again")
       )
-      resend(name, &effects)
+      resend(name, now, &effects)
       return
     }
-    let task = LocalTask(round: round, client: client, steps: steps)
+    let local = LocalTask(round: task.key.base, client: client, steps: task.steps)
     do {
-      try session.check(result.payload, for: task)
+      try session.check(result.payload, for: local)
     } catch {
       effects.send(peer, .failure(Failure(run: id, text: "\(error)")))
       taskFailed(name, "its result was refused: \(error)", now: now, &effects)
       return
     }
-    inFlight[client] = Held(payload: result.payload, loss: result.meanLoss)
+    inFlight[task.key] = Held(steps: task.steps, payload: result.payload, loss: result.meanLoss)
     effects.records.append(
       .contribution(
         run: id,
-        round: round,
+        round: task.key.base,
         client: client,
         loss: result.meanLoss,
         payload: result.payload
       )
     )
     effects.send(peer, acknowledgement)
-    effects.steps.append(.arrived(run: id, round: round, client: client))
+    effects.steps.append(.arrived(run: id, task.key))
   }
 
   /// A contribution is durable.
-  mutating func arrived(
-    round: UInt32,
-    client: UInt32,
-    now: Duration,
-    _ effects: inout Effects
-  ) {
-    guard phase == .training || phase == .preparing, round == self.round,
-      let held = inFlight.removeValue(forKey: client)
+  mutating func arrived(_ key: TaskKey, now: Duration, _ effects: inout Effects) {
+    guard phase == .training || phase == .preparing, let held = inFlight.removeValue(forKey: key)
     else { return }
-    results[client] = held
-    arrivals.append(client)
+    results[key] = held
+    arrivals.append(key)
     guard phase == .training else { return }
-    perform(scheduler.handle(.arrived(client: client), now: now), now, &effects)
+    perform(scheduler.handle(.arrived(key), now: now), now, &effects)
   }
 
   /// A client cannot do what it was asked.
@@ -151,9 +154,7 @@ extension RunMachine {
   ) {
     problems[name] = text
     effects.actions.append(.log(.warning, "client \(name): \(text)"))
-    guard phase == .training, let client = ordinals[name], tasks[client] != nil,
-      results[client] == nil, inFlight[client] == nil
-    else { return }
+    guard phase == .training, let client = ordinals[name], isAtWork(client) else { return }
     failed.insert(client)
     perform(scheduler.handle(.failed(client: client), now: now), now, &effects)
   }
@@ -165,12 +166,13 @@ extension RunMachine {
   }
 
   private mutating func aggregate(
-    _ chosen: [UInt32],
+    _ chosen: [TaskKey],
+    _ weighting: Weighting,
     _ now: Duration,
     _ effects: inout Effects
   ) {
     do {
-      let contributions = try weighted(chosen.sorted())
+      let contributions = contributions(chosen, try weights(chosen, weighting))
       try session.fold(contributions)
       close(contributions, now, &effects)
     } catch {
@@ -185,14 +187,26 @@ extension RunMachine {
     }
   }
 
-  /// Contributions of the open round with their integer weights, in order of client.
-  func weighted(_ chosen: [UInt32]) throws -> [Contribution] {
-    let shares = try AggregationWeights.shares(of: chosen.map { clients[Int($0)].examples })
-    return zip(chosen, shares).compactMap { client, share in
-      guard let held = results[client], let steps = tasks[client] else { return nil }
+  /// Integer weights in units of 1 / `Contribution.aggregationWeight`.
+  func weights(_ chosen: [TaskKey], _ weighting: Weighting) throws -> [UInt32] {
+    switch weighting {
+    case .examples:
+      try AggregationWeights.shares(of: chosen.map { clients[Int($0.client)].examples })
+    case .factors(let factors):
+      factors.map { factor in
+        let whole = Double(Contribution.aggregationWeight)
+        return UInt32((max(0, min(1, factor)) * whole).rounded())
+      }
+    }
+  }
+
+  /// Contributions that are here, with their weights.
+  func contributions(_ chosen: [TaskKey], _ weights: [UInt32]) -> [Contribution] {
+    zip(chosen, weights).compactMap { key, weight in
+      guard let held = results[key] else { return nil }
       return Contribution(
-        task: LocalTask(round: round, client: client, steps: steps),
-        weight: share,
+        task: LocalTask(round: key.base, client: key.client, steps: held.steps),
+        weight: weight,
         payload: held.payload
       )
     }
@@ -210,11 +224,13 @@ extension RunMachine {
       .aggregation(
         run: id,
         round: round,
-        weights: contributions.map { .init(client: $0.task.client, weight: $0.weight) },
+        weights: contributions.map {
+          .init(client: $0.task.client, base: $0.task.round, weight: $0.weight)
+        },
         digest: digest
       )
     )
-    let losses = contributions.compactMap { results[$0.task.client]?.loss }.filter { $0.isFinite }
+    let losses = contributions.compactMap { results[$0.key]?.loss }.filter { $0.isFinite }
     let report = RoundReport(
       run: id,
       round: round + 1,
@@ -222,7 +238,7 @@ extension RunMachine {
       sampled: tasks.count,
       clients: clients.count,
       contributors: contributions.map { clients[Int($0.task.client)].name },
-      failures: failed.subtracting(arrivals).count,
+      failures: failed.subtracting(arrivals.map(\.client)).count,
       trainingLoss: losses.reduce(0) { $0 + Double($1) } / Double(losses.count),
       digest: digest,
       duration: now - begunAt
@@ -241,6 +257,7 @@ extension RunMachine {
       contributions.map {
         .init(
           client: $0.task.client,
+          base: $0.task.round,
           weight: $0.weight,
           steps: UInt32($0.task.steps),
           payload: $0.payload
@@ -250,10 +267,24 @@ extension RunMachine {
     )
     round += 1
     digests.append(digest)
-    tasks = [:]
-    inFlight = [:]
-    results = [:]
-    arrivals = []
     failed = []
+    if type(of: scheduler).dropsOpenTasks {
+      tasks = [:]
+      inFlight = [:]
+      results = [:]
+      arrivals = []
+    } else {
+      let counted = Set(contributions.map(\.key))
+      for key in counted {
+        results[key] = nil
+        if tasks[key.client]?.key == key { tasks[key.client] = nil }
+      }
+      arrivals.removeAll { counted.contains($0) }
+    }
   }
+}
+
+extension Contribution {
+  /// The task it answers.
+  var key: TaskKey { TaskKey(client: task.client, base: task.round) }
 }

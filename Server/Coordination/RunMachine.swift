@@ -37,8 +37,15 @@ struct RunMachine: Sendable {
     var version: UInt32?
   }
 
-  /// A contribution of the open round.
+  /// A task that was handed out.
+  struct OpenTask: Sendable {
+    let key: TaskKey
+    let steps: Int
+  }
+
+  /// A contribution that waits for its aggregation.
   struct Held: Sendable {
+    let steps: Int
     let payload: [UInt8]
     let loss: Float
   }
@@ -56,18 +63,18 @@ struct RunMachine: Sendable {
   /// Last words of clients that failed or cannot take part.
   var problems: [String: String] = [:]
 
-  /// Rounds done; also the version the clients train from.
+  /// Rounds done; also the version that tasks start from.
   var round: UInt32 = 0
   /// Digests of the versions 0...round, once the base is known.
   var digests: [Digest] = []
   var history = RoundHistory()
-  /// Steps of the tasks of the open round.
-  var tasks: [UInt32: Int] = [:]
+  /// The latest task of each client that has one.
+  var tasks: [UInt32: OpenTask] = [:]
   /// Contributions whose commit is under way.
-  var inFlight: [UInt32: Held] = [:]
+  var inFlight: [TaskKey: Held] = [:]
   /// Contributions that are safe, in the order they became so.
-  var arrivals: [UInt32] = []
-  var results: [UInt32: Held] = [:]
+  var arrivals: [TaskKey] = []
+  var results: [TaskKey: Held] = [:]
   var failed: Set<UInt32> = []
   var begunAt: Duration = .zero
 
@@ -91,6 +98,13 @@ struct RunMachine: Sendable {
       steps: configuration.algorithm.steps,
       key: configuration.runKey
     )
+    guard type(of: scheduler).dropsOpenTasks || session.acceptsStaleTasks else {
+      throw FederationError.configuration(
+        path: "schedule.policy",
+        advice: "\(configuration.schedule.policy) counts late results, which this algorithm cannot "
+          + "take in; write synchronous, or another algorithm"
+      )
+    }
   }
 
   var isOver: Bool {
@@ -244,8 +258,9 @@ struct RunMachine: Sendable {
     phase = .training
     // By name, so that the order of connecting decides nothing.
     for name in members.keys.sorted() { register(name, &effects) }
-    for ordinal in clients.indices {
-      _ = scheduler.handle(.present(client: UInt32(ordinal)), now: now)
+    for (ordinal, client) in clients.enumerated() {
+      let event = SchedulerEvent.present(client: UInt32(ordinal), examples: client.examples)
+      perform(scheduler.handle(event, now: now), now, &effects)
     }
     begin(now, &effects)
   }
@@ -273,9 +288,8 @@ struct RunMachine: Sendable {
         )
       )
     }
-    if tasks[ordinal] != nil, results[ordinal] == nil, inFlight[ordinal] == nil {
-      sendTask(to: ordinal, &effects)
-    }
-    perform(scheduler.handle(.present(client: ordinal), now: now), now, &effects)
+    if isAtWork(ordinal) { sendTask(to: ordinal, now, &effects) }
+    let event = SchedulerEvent.present(client: ordinal, examples: known)
+    perform(scheduler.handle(event, now: now), now, &effects)
   }
 }

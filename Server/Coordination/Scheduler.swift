@@ -1,18 +1,33 @@
 // Apache-2.0.
 public import FederatedCore
 
+/// Names a task of a run: a client has one task a version at the most.
+public struct TaskKey: Sendable, Hashable {
+  /// The client's ordinal.
+  public let client: UInt32
+  /// The version the task starts from.
+  public let base: UInt32
+
+  /// The task of `client` from version `base`.
+  public init(client: UInt32, base: UInt32) {
+    self.client = client
+    self.base = base
+  }
+}
+
 /// What a scheduler is told.
 public enum SchedulerEvent: Sendable, Equatable {
   /// A version is there to train from; `clients` ordinals 0..<clients are known by now.
   ///
-  /// Tasks and arrivals are those of the round that a restart found in the ledger.
-  case begin(round: UInt32, clients: UInt32, tasks: [UInt32], arrived: [UInt32])
-  /// A client is connected and ready.
-  case present(client: UInt32)
+  /// Tasks without a result and results without an aggregation are those that a restart found in
+  /// the ledger.
+  case begin(round: UInt32, clients: UInt32, tasks: [TaskKey], arrived: [TaskKey])
+  /// A client with so many examples is connected and ready.
+  case present(client: UInt32, examples: UInt64)
   /// The connection of a client is gone; it may come back.
   case away(client: UInt32)
   /// The contribution of a client is safe.
-  case arrived(client: UInt32)
+  case arrived(TaskKey)
   /// A client cannot do its task.
   case failed(client: UInt32)
   /// A deadline the scheduler named may have passed.
@@ -23,10 +38,18 @@ public enum SchedulerEvent: Sendable, Equatable {
 public enum SchedulerAction: Sendable, Equatable {
   /// Hand out a task from the current version; again where the client had it already.
   case assign(client: UInt32, steps: Int)
-  /// Fold the contributions of these clients into the next version; `begin` follows.
-  case aggregate(clients: [UInt32])
+  /// Fold these contributions into the next version; `begin` follows.
+  case aggregate([TaskKey], Weighting)
   /// Something a person should know.
   case note(String)
+}
+
+/// How much each contribution of an aggregation moves the model.
+public enum Weighting: Sendable, Equatable {
+  /// As its share of the examples of all of them.
+  case examples
+  /// By the factors given, in the order of the contributions.
+  case factors([Double])
 }
 
 /// Who trains when: a value that is told what happens and says what to do.
@@ -37,6 +60,9 @@ public enum SchedulerAction: Sendable, Equatable {
 public protocol Scheduler: Sendable {
   /// Name in a run file.
   static var name: String { get }
+
+  /// Whether a task that is not done when its version is replaced is of no use any more.
+  static var dropsOpenTasks: Bool { get }
 
   /// The scheduler of a fresh run.
   ///
@@ -59,7 +85,10 @@ public protocol Scheduler: Sendable {
 /// Every policy, one line each.
 public enum SchedulerCatalog {
   private static let entries: [any Scheduler.Type] = [
-    SynchronousScheduler.self
+    SynchronousScheduler.self,
+    CompassScheduler.self,
+    BufferedScheduler.self,
+    AsynchronousScheduler.self,
   ]
 
   /// Names a run file may give.

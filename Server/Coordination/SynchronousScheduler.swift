@@ -9,6 +9,7 @@ import SharedRandomness
 /// period, so that a restart of the server changes no selection; then the next of the draw stands in.
 struct SynchronousScheduler: Scheduler {
   static let name = "synchronous"
+  static let dropsOpenTasks = true
 
   private enum Place: Equatable { case open, arrived, lost }
 
@@ -43,18 +44,26 @@ struct SynchronousScheduler: Scheduler {
     var actions: [SchedulerAction] = []
     switch event {
     case .begin(let round, let clients, let tasks, let arrived):
-      begin(round: round, clients: clients, tasks: tasks, arrived: arrived, now: now)
-    case .present(let client):
+      begin(
+        round: round,
+        clients: clients,
+        tasks: tasks.map(\.client),
+        arrived: arrived.map(\.client),
+        now: now
+      )
+    case .present(let client, _):
       present.insert(client)
       awaySince[client] = nil
       enrol(client)
     case .away(let client):
       present.remove(client)
       awaySince[client] = now
-    case .arrived(let client):
-      guard isOpen, places[client] == .open || places[client] == .lost else { return [] }
-      places[client] = .arrived
-      arrivals.append(client)
+    case .arrived(let key):
+      guard isOpen, key.base == round,
+        places[key.client] == .open || places[key.client] == .lost
+      else { return [] }
+      places[key.client] = .arrived
+      arrivals.append(key.client)
     case .failed(let client):
       if isOpen, places[client] == .open { places[client] = .lost }
     case .timer: break
@@ -158,7 +167,8 @@ struct SynchronousScheduler: Scheduler {
     let enough = arrivals.count >= min(schedule.minimum, target)
     if arrivals.count >= target || (enough && (!open || now >= deadline)) {
       isOpen = false
-      return [.aggregate(clients: Array(arrivals.prefix(schedule.clients)))]
+      let counted = arrivals.prefix(schedule.clients).sorted()
+      return [.aggregate(counted.map { TaskKey(client: $0, base: round) }, .examples)]
     }
     guard now >= deadline else { return [] }
     deadline = now + schedule.deadline

@@ -42,6 +42,9 @@ struct FedKSeed: AlgorithmSession {
     state = SeedState(count: count, keepsHistory: pro)
   }
 
+  /// Pro's draws follow the version a task started from, which is gone when a late one is folded.
+  var acceptsStaleTasks: Bool { !pro }
+
   func train(_ task: LocalTask, on trainer: inout any LocalTrainer) throws -> LocalResult {
     let draw = SeedDraw(key: key, task: task, state: state)
     let current = bank(of: state.epoch)

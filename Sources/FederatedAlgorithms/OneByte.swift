@@ -31,6 +31,9 @@ struct OneByte: AlgorithmSession {
     self.key = key
   }
 
+  /// The state is the rounds themselves.
+  var acceptsStaleTasks: Bool { false }
+
   func train(_ task: LocalTask, on trainer: inout any LocalTrainer) throws -> LocalResult {
     try step.train(task, key: key, on: &trainer) { index in
       Direction(bank: bank(task.round), index: Self.row(task.client, index))

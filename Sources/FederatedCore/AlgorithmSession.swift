@@ -66,6 +66,9 @@ public struct Contribution: Sendable, Equatable {
 /// It is the same value type on the server, on every client and in the simulator. `AlgorithmCatalog` makes it from a
 /// `RunConfiguration`; a conformer is the type-erased pair of a `FederatedAlgorithm` and its state.
 public protocol AlgorithmSession: Sendable {
+  /// Whether `fold` takes in contributions to earlier versions than the current one.
+  var acceptsStaleTasks: Bool { get }
+
   /// The client's half: local steps from the current version (already loaded into `trainer`).
   func train(_ task: LocalTask, on trainer: inout any LocalTrainer) throws -> LocalResult
 

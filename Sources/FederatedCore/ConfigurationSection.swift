@@ -99,6 +99,11 @@ struct ConfigurationSection {
     return number
   }
 
+  /// A yes or no.
+  func flag(_ key: String, standard: Bool) throws(FederationError) -> Bool {
+    try read { () throws(JSONError) in try field[key].bool(default: standard) }
+  }
+
   /// A length of time such as `90s`, `5m` or `250ms`, or a number of seconds.
   func duration(_ key: String, standard: Duration) throws(FederationError) -> Duration {
     guard has(key) else { return standard }

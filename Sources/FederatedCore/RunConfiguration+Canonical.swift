@@ -87,14 +87,15 @@ extension DataSection {
 
 extension ScheduleSection {
   fileprivate var json: JSONValue {
-    .object([
+    let members: [JSONValue.Member] = [
       .init("policy", .string(policy)),
       .init("clients", .integer(Int64(clients))),
       .init("over_selection", .number(overSelection)),
       .init("minimum", .integer(Int64(minimum))),
       .init("start_clients", .integer(Int64(startClients))),
       .init("deadline", .string("\(Int64(deadline / .milliseconds(1)))ms")),
-    ])
+    ]
+    return .object(members + (asynchrony?.members ?? []))
   }
 }
 

@@ -53,11 +53,21 @@ public struct ScheduleSection: Sendable, Equatable {
   public let startClients: Int
   /// How long a round waits.
   public let deadline: Duration
+  /// What policies without rounds read, nil for the synchronous one.
+  public let asynchrony: AsynchronySection?
 
   static let keys = ["policy", "clients", "over_selection", "minimum", "start_clients", "deadline"]
+  /// The one policy with rounds.
+  static let synchronous = "synchronous"
 
-  init(_ section: ConfigurationSection) throws(FederationError) {
-    policy = try section.text("policy", standard: "synchronous")
+  init(_ file: ConfigurationSection, steps: Int) throws(FederationError) {
+    let open = try file.section("schedule", known: nil)
+    policy = try open.text("policy", standard: Self.synchronous)
+    let isSynchronous = policy == Self.synchronous
+    let section = try file.section(
+      "schedule",
+      known: Self.keys + (isSynchronous ? [] : AsynchronySection.keys)
+    )
     clients = try section.integer("clients", in: 1...RunConfiguration.maximumClients)
     overSelection = try section.number("over_selection", in: 1...100, standard: 1)
     minimum = try section.integer("minimum", in: 1...clients, standard: clients)
@@ -67,6 +77,8 @@ public struct ScheduleSection: Sendable, Equatable {
       standard: clients
     )
     deadline = try section.duration("deadline", standard: .seconds(3600))
+    asynchrony =
+      isSynchronous ? nil : try AsynchronySection(section, steps: steps, clients: clients)
   }
 }
 

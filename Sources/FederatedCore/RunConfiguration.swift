@@ -53,7 +53,7 @@ public struct RunConfiguration: Sendable, Equatable {
     trainable = try file.texts("trainable", standard: ["*"])
     data = try DataSection(file.section("data", known: DataSection.keys))
     rounds = try file.integer("rounds", in: 1...Self.maximumRounds)
-    schedule = try ScheduleSection(file.section("schedule", known: ScheduleSection.keys))
+    schedule = try ScheduleSection(file, steps: algorithm.steps)
     evaluation =
       file.has("evaluation")
       ? try EvaluationSection(file.section("evaluation", known: EvaluationSection.keys)) : nil

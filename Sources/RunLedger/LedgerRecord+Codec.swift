@@ -80,6 +80,7 @@ extension LedgerRecord: WireCodable {
       writer.write(count: weights.count)
       for item in weights {
         writer.writeVarint(UInt64(item.client))
+        writer.writeVarint(UInt64(item.base))
         writer.writeVarint(UInt64(item.weight))
       }
       digest.encode(into: &writer)
@@ -133,13 +134,14 @@ extension LedgerRecord: WireCodable {
       )
     case .aggregation:
       let round = try Self.number(&reader, "round")
-      // Two bytes a weight at the least bound what the count may announce.
-      let count = try reader.readCount(limit: reader.remaining / 2, field: "weights")
+      // Three bytes a weight at the least bound what the count may announce.
+      let count = try reader.readCount(limit: reader.remaining / 3, field: "weights")
       var weights: [ClientWeight] = []
       for _ in 0..<count {
         weights.append(
           ClientWeight(
             client: try Self.number(&reader, "client"),
+            base: try Self.number(&reader, "base"),
             weight: try Self.number(&reader, "weight")
           )
         )

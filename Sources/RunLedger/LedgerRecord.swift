@@ -38,12 +38,15 @@ public enum LedgerRecord: Sendable, Equatable {
   public struct ClientWeight: Sendable, Equatable {
     /// The client's ordinal in the run.
     public let client: UInt32
+    /// The version its task started from.
+    public let base: UInt32
     /// Its weight.
     public let weight: UInt32
 
-    /// `weight` of `client`.
-    public init(client: UInt32, weight: UInt32) {
+    /// `weight` of the task of `client` from version `base`.
+    public init(client: UInt32, base: UInt32, weight: UInt32) {
       self.client = client
+      self.base = base
       self.weight = weight
     }
   }

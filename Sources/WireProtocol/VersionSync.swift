@@ -5,14 +5,16 @@ public import Codecs
 ///
 ///     0                                       the client holds it already
 ///     1 | first round varint | rounds varint  fold these rounds, oldest first, each
-///         contributions varint, each client varint | weight varint | steps varint
-///                                    | payload: varint length, bytes
+///         contributions varint, each client varint | age varint | weight varint
+///                                    | steps varint | payload: varint length, bytes
 ///     2 | snapshot: varint length, bytes      restore this state
 public enum VersionSync: WireCodable, Equatable {
   /// One client's part of a round that was folded.
   public struct Part: Sendable, Equatable {
     /// The client's ordinal.
     public let client: UInt32
+    /// Version its task started from: the round less the age, which is 0 but for late results.
+    public let base: UInt32
     /// Its integer weight.
     public let weight: UInt32
     /// Local steps of its task.
@@ -21,8 +23,9 @@ public enum VersionSync: WireCodable, Equatable {
     public let payload: [UInt8]
 
     /// A part.
-    public init(client: UInt32, weight: UInt32, steps: UInt32, payload: [UInt8]) {
+    public init(client: UInt32, base: UInt32, weight: UInt32, steps: UInt32, payload: [UInt8]) {
       self.client = client
+      self.base = base
       self.weight = weight
       self.steps = steps
       self.payload = payload
@@ -45,14 +48,18 @@ public enum VersionSync: WireCodable, Equatable {
     case 0: self = .none
     case 1:
       let first = try reader.readNumber("first round")
-      // A round takes a byte at the least and a part four: what is left bounds what is announced.
+      // A round takes a byte at the least and a part five: what is left bounds what is announced.
       let count = try reader.readCount(limit: reader.remaining, field: "rounds")
       var rounds: [[Part]] = []
-      for _ in 0..<count {
-        let parts = try reader.readCount(limit: reader.remaining / 4, field: "contributions")
-        var round: [Part] = []
-        for _ in 0..<parts { round.append(try Self.part(&reader)) }
-        rounds.append(round)
+      for offset in 0..<UInt32(count) {
+        let (round, overflow) = first.addingReportingOverflow(offset)
+        guard !overflow else {
+          throw .outOfRange(field: "round", value: "2^32", allowed: "32 bits")
+        }
+        let parts = try reader.readCount(limit: reader.remaining / 5, field: "contributions")
+        var folded: [Part] = []
+        for _ in 0..<parts { folded.append(try Self.part(&reader, of: round)) }
+        rounds.append(folded)
       }
       self = .rounds(first: first, rounds)
     case 2: self = .snapshot(try reader.readBlock(limit: Self.maximumSnapshot, "snapshot"))
@@ -68,10 +75,11 @@ public enum VersionSync: WireCodable, Equatable {
       writer.write(UInt8(1))
       writer.write(number: first)
       writer.write(count: rounds.count)
-      for round in rounds {
-        writer.write(count: round.count)
-        for part in round {
-          for field in [part.client, part.weight, part.steps] { writer.write(number: field) }
+      for (offset, parts) in rounds.enumerated() {
+        writer.write(count: parts.count)
+        for part in parts {
+          let age = first + UInt32(offset) - part.base
+          for field in [part.client, age, part.weight, part.steps] { writer.write(number: field) }
           writer.write(block: part.payload)
         }
       }
@@ -81,9 +89,18 @@ public enum VersionSync: WireCodable, Equatable {
     }
   }
 
-  private static func part(_ reader: inout ByteReader) throws(CodecError) -> Part {
-    Part(
-      client: try reader.readNumber("client"),
+  private static func part(
+    _ reader: inout ByteReader,
+    of round: UInt32
+  ) throws(CodecError) -> Part {
+    let client = try reader.readNumber("client")
+    let age = try reader.readNumber("age")
+    guard age <= round else {
+      throw .outOfRange(field: "age", value: "\(age)", allowed: "0...\(round)")
+    }
+    return Part(
+      client: client,
+      base: round - age,
       weight: try reader.readNumber("weight"),
       steps: try reader.readNumber("steps"),
       payload: try reader.readBlock(limit: TaskResult.maximumPayload, "payload")

@@ -16,7 +16,7 @@ import Testing
     .aggregation(
       run: 1,
       round: 0,
-      weights: [.init(client: 0, weight: 65535), .init(client: 1, weight: 1)],
+      weights: [.init(client: 0, base: 2, weight: 65535), .init(client: 1, base: 2, weight: 1)],
       digest: .sha256(of: [7])
     ),
     .evaluation(run: 1, round: 1, loss: 0.25, accuracy: nil),

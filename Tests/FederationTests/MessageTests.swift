@@ -6,7 +6,13 @@ import WireProtocol
 
 @Suite struct MessageTests {
   static let digest = Digest.sha256(of: [1, 2, 3])
-  static let part = VersionSync.Part(client: 300, weight: 65536, steps: 3, payload: [1, 2, 3])
+  static let part = VersionSync.Part(
+    client: 300,
+    base: 4,
+    weight: 65536,
+    steps: 3,
+    payload: [1, 2, 3]
+  )
 
   static func order(_ sync: VersionSync) -> Message {
     .task(

@@ -45,7 +45,14 @@ import WireProtocol
       let payload = try session.train(task, on: &trainer).payload
       let weight = Contribution.aggregationWeight
       try session.fold([Contribution(task: task, weight: weight, payload: payload)])
-      rounds.append([.init(client: 0, weight: weight, steps: 4, payload: payload)])
+      let part = VersionSync.Part(
+        client: 0,
+        base: task.round,
+        weight: weight,
+        steps: 4,
+        payload: payload
+      )
+      rounds.append([part])
     }
 
     /// The task of the present version.

@@ -53,16 +53,17 @@ private struct QuadraticWork: SimulatedWork {
     seed: Int = 5,
     clients: Int = 12,
     schedule: String = "clients: 4",
-    devices: String = ""
+    devices: String = "",
+    algorithm: String = """
+    name: "fedkseed", seeds: 64, steps: 5, learning_rate: 0.002, clip: 50,
+    """
   ) throws -> Trace {
     let run = try RunConfiguration(
       json5: Array(
         """
         {
           name: "test", model: "none", rounds: 6, seed: \(seed),
-          algorithm: {
-            name: "fedkseed", seeds: 64, steps: 5, learning_rate: 0.002, clip: 50,
-          },
+          algorithm: { \(algorithm) },
           schedule: { \(schedule) },
           evaluation: { data: "none", every: 2 },
           simulation: { clients: \(clients), data: "none", partition: { kind: "iid" }, \(devices) },
@@ -94,6 +95,30 @@ private struct QuadraticWork: SimulatedWork {
         let many = try Self.simulate(workers: workers, schedule: schedule, devices: devices)
         #expect(many == one)
       }
+    }
+  }
+
+  @Test(arguments: ["fedcompass", "fedbuff", "fedasync"])
+  func `schedules without rounds come to the same end whatever the workers`(policy: String) throws {
+    let schedule = "policy: \"\(policy)\", clients: 8, q_min: 3, q_max: 15"
+    let devices = "step_seconds: 1, speed_spread: 10, dropout: 0.05"
+    let one = try Self.simulate(workers: 1, schedule: schedule, devices: devices)
+    #expect(one.lines.count == 6)
+    for workers in [2, 4] {
+      #expect(try Self.simulate(workers: workers, schedule: schedule, devices: devices) == one)
+    }
+    // Nobody waits for the slowest client of all.
+    let rounds = try Self.simulate(workers: 2, schedule: "clients: 12", devices: devices)
+    #expect(one.duration < rounds.duration)
+  }
+
+  @Test func `late results need an algorithm that can take them in`() {
+    #expect(throws: SimulationError.self) {
+      try Self.simulate(
+        workers: 1,
+        schedule: "policy: \"fedcompass\", clients: 4",
+        algorithm: "name: \"onebyte\", steps: 5"
+      )
     }
   }
 

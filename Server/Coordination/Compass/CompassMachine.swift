@@ -110,6 +110,19 @@ public struct CompassMachine: Sendable {
     clients[client].map { ($0.steps, $0.task) }
   }
 
+  /// Goes on at a version that a restart found.
+  public mutating func resume(version: Int) { self.version = version }
+
+  /// A client is at work on a task that a restart found; when it comes it counts as new.
+  public mutating func resume(client: Int, base: Int, steps: Int, now: Double) {
+    clients[client] = Client(steps: steps, started: now, base: base)
+  }
+
+  /// A result that a restart found without an aggregation goes into the next one.
+  public mutating func keepLate(client: Int, base: Int, steps: Int) {
+    general.append(Update(client: client, task: 0, steps: steps, base: base))
+  }
+
   /// A client is there for the first time.
   public mutating func join(_ client: Int, now: Double) -> [Event] {
     let steps = rules.isFirstTaskLong ? settings.mostSteps : settings.leastSteps
