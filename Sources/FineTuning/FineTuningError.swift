@@ -10,6 +10,8 @@ public enum FineTuningError: Error, CustomStringConvertible {
   case model(directory: String, reason: String)
   /// No tensor's name is matched by any pattern.
   case nothingTrainable(patterns: [String])
+  /// An update scheme cannot be read, or does not fit the model.
+  case scheme(String, reason: String)
   /// The data cannot be used with this model.
   case data(String)
   /// A defect: plans and weights do not fit.
@@ -21,6 +23,7 @@ public enum FineTuningError: Error, CustomStringConvertible {
     case .model(let directory, let reason): "\(directory): \(reason)"
     case .nothingTrainable(let patterns):
       "no tensor of the model is matched by \(patterns.joined(separator: ", "))"
+    case .scheme(let scheme, let reason): "scheme \(scheme): \(reason)"
     case .data(let reason): reason
     case .execution(let reason): reason
     }

@@ -48,7 +48,7 @@ extension LoadedModel {
       hasLoss: false,
       computesPadding: true
     )
-    let graph = try FineTuningError.inModel(self.request.directory) { try family.graph(request) }
+    let graph = try FineTuningError.inModel(self.request.directory) { try self.graph(request) }
     let workspace = Workspace(table, team: team)
     let plan = ExecutionPlan(graph, threads: team.threadCount)
     return try FineTuningError.inPlan { () throws(ExecutionError) in

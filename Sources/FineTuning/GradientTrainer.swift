@@ -109,7 +109,12 @@ public final class GradientTrainer {
       Parameter(name: name, shape: shape)
     }
     let graph = try FineTuningError.inGraph { () throws(GraphError) in
-      try TrainingGraph.updates(parameters, optimizer, clipping: clipping)
+      try TrainingGraph.updates(
+        parameters,
+        columns: workspace.model.selection.fractions,
+        optimizer,
+        clipping: clipping
+      )
     }
     let threads = workspace.workspace.team.threadCount
     let made = try FineTuningError.inPlan { () throws(ExecutionError) in

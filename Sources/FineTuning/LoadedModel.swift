@@ -2,6 +2,7 @@
 public import Codecs
 public import Execution
 import GraphCompiler
+import GraphCompiler
 public import ModelFiles
 public import Models
 import SharedRandomness
@@ -13,8 +14,10 @@ public struct ModelRequest: Sendable {
   public let directory: String
   /// The head; nil for the one the checkpoint was saved with.
   public let head: ModelHead?
-  /// Which tensors can change.
+  /// Which tensors can change, where no scheme says it.
   public let trainable: ParameterSelection
+  /// Which parts of the model learn, adapters among them.
+  public let scheme: UpdateScheme?
   /// Key of the random numbers a new head is made of.
   public let headSeed: UInt64
   /// Bytes at most of what the frozen prefix made of examples.
@@ -25,12 +28,14 @@ public struct ModelRequest: Sendable {
     directory: String,
     head: ModelHead? = nil,
     trainable: ParameterSelection = ParameterSelection([]),
+    scheme: UpdateScheme? = nil,
     headSeed: UInt64 = 0,
     featureBytes: Int = 16 << 20
   ) {
     self.directory = directory
     self.head = head
     self.trainable = trainable
+    self.scheme = scheme
     self.headSeed = headSeed
     self.featureBytes = featureBytes
   }
@@ -50,6 +55,8 @@ public final class LoadedModel: Sendable {
   public let checkpoint: Checkpoint
   /// The weights as plans read them.
   public let table: WeightTable
+  /// What of the model learns.
+  public let selection: UpdateSelection
   /// Tensors of the model that were made new, because the checkpoint lacks them.
   public let newTensors: [String]
   /// Tensors of the checkpoint that the model does not read.
@@ -77,10 +84,21 @@ public final class LoadedModel: Sendable {
     self.family = family
     head = request.head ?? family.storedHead
     let head = self.head
-    let parameters = try FineTuningError.inModel(directory) {
-      try family.graph(GraphRequest(sequences: 1, positions: 1, head: head, hasLoss: false))
-        .parameters
+    let hasLoss = head != .hidden
+    let smallest = GraphRequest(sequences: 1, positions: 1, head: head, hasLoss: hasLoss)
+    let graph = try FineTuningError.inModel(directory) {
+      let graph = try family.graph(smallest)
+      return request.scheme?.adapted(graph) ?? graph
     }
+    let parameters = graph.parameters
+    selection =
+      try request.scheme?.selection(graph)
+      ?? UpdateSelection(
+        columns: Dictionary(
+          uniqueKeysWithValues: parameters.map(\.name).filter(request.trainable.contains)
+            .map { ($0, nil) }
+        )
+      )
     var tensors: [String: StoredTensor] = [:]
     var missing: [String] = []
     var new: [String] = []
@@ -89,10 +107,10 @@ public final class LoadedModel: Sendable {
         tensors[parameter.name] = try FineTuningError.inModel(directory) {
           try Self.stored(parameter.name, parameter.shape, checkpoint)
         }
-      } else if family.newTensors.contains(parameter.name) {
+      } else if Adapters.isPart(parameter.name) || family.newTensors.contains(parameter.name) {
         new.append(parameter.name)
         tensors[parameter.name] = Self.made(
-          parameter.shape,
+          parameter,
           seed: request.headSeed,
           index: UInt32(new.count)
         )
@@ -108,10 +126,16 @@ public final class LoadedModel: Sendable {
       // Counters and tables that old checkpoints stored although anybody can make them.
       tensors[name] == nil && !name.hasSuffix("position_ids") && !name.hasSuffix("inv_freq")
     }
-    table = WeightTable(tensors, isTrainable: request.trainable.contains)
+    table = WeightTable(tensors, isTrainable: selection.contains)
     guard request.trainable.patterns.isEmpty || table.trainableCount > 0 else {
       throw .nothingTrainable(patterns: request.trainable.patterns)
     }
+  }
+
+  /// The graph of a request, with the adapters of the scheme.
+  func graph(_ request: GraphRequest) throws(ModelError) -> Graph {
+    let graph = try family.graph(request)
+    return self.request.scheme?.adapted(graph) ?? graph
   }
 
   /// Trainable scalars, d.
@@ -188,18 +212,22 @@ public final class LoadedModel: Sendable {
     )
   }
 
-  /// A new tensor: a vector zero, a matrix uniform in ±0.02·√3.
+  /// A new tensor: a vector and the B of an adapter zero, a matrix uniform in ±0.02·√3, the A of an
+  /// adapter in ±1/√inputs.
   ///
-  /// That is the deviation transformers starts heads with; uniform, because its bits need no library
-  /// of mathematics.
-  private static func made(_ shape: Shape, seed: UInt64, index: UInt32) -> StoredTensor {
-    guard shape.rank > 1 else {
+  /// These are the deviations transformers and PEFT start with; uniform, because its bits need no
+  /// library of mathematics.
+  private static func made(_ parameter: Parameter, seed: UInt64, index: UInt32) -> StoredTensor {
+    let shape = parameter.shape
+    let isAdapter = Adapters.isPart(parameter.name)
+    guard shape.rank > 1, !parameter.name.hasSuffix(".lora_B.weight") else {
       return StoredTensor(shape: shape, floats: [Float](repeating: 0, count: shape.elementCount))
     }
     var stream = RandomStream(key: seed, purpose: .headInitialization, client: index)
+    let bound: Float = isAdapter ? 1 / Float(shape.columns).squareRoot() : 0.034641016
     let floats = (0..<shape.elementCount).map { _ in
       // 24 bits, so that the product is rounded once.
-      Float(Int32(bitPattern: stream.next32()) >> 8) * (0.034641016 * 0x1p-23)
+      Float(Int32(bitPattern: stream.next32()) >> 8) * (bound * 0x1p-23)
     }
     return StoredTensor(shape: shape, floats: floats)
   }

@@ -46,9 +46,9 @@ public final class TrainerWorkspace {
     workspace = Workspace(model.table, team: team)
     let smallest = GraphRequest(sequences: 1, positions: 1, head: model.head, hasLoss: true)
     let graph = try FineTuningError.inModel(model.request.directory) {
-      try model.family.graph(smallest)
+      try model.graph(smallest)
     }
-    let split = GraphSplit(graph, isTrainable: model.request.trainable.contains)
+    let split = GraphSplit(graph, isTrainable: model.selection.contains)
     // Where nothing can change there is no second visit to save.
     hoists = hoistsFrozenPrefix && split.prefix.flops > 0 && !split.suffix.nodes.isEmpty
   }
@@ -162,9 +162,9 @@ public final class TrainerWorkspace {
     let key = PlanKey(request: request, part: part)
     if let known = plans[key] { return known }
     let whole = try FineTuningError.inModel(model.request.directory) {
-      try model.family.graph(request)
+      try model.graph(request)
     }
-    let selection = model.request.trainable
+    let selection = model.selection
     let split = GraphSplit(whole) { !hoists || selection.contains($0) }
     let graph = try FineTuningError.inGraph { () throws(GraphError) in
       switch part {
@@ -174,6 +174,7 @@ public final class TrainerWorkspace {
         try TrainingGraph(
           split.suffix,
           isTrainable: selection.contains,
+          columns: selection.fractions,
           ending: ending,
           passes: passes
         ).graph

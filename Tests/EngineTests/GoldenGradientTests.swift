@@ -16,12 +16,12 @@ struct GoldenGradients {
   let parameters: [String]
   private let expected: SafetensorsFile
 
-  init(_ name: String, trainable: ParameterSelection = ParameterSelection(["*"])) throws {
+  init(_ name: String, scheme: String = "full") throws {
     let folder = Golden.folder(name)
     let path = folder.split(separator: "/").dropLast(2).joined(separator: "/")
     let file = try SafetensorsFile(path: "/\(path)/gradients/\(name).safetensors")
     expected = file
-    model = try LoadedModel(ModelRequest(directory: folder, trainable: trainable))
+    model = try LoadedModel(ModelRequest(directory: folder, scheme: UpdateScheme(scheme)))
     parameters = file.header.entries.map(\.name).filter { $0.hasPrefix("grad.") }
       .map { String($0.dropFirst(5)) }
     func integers(_ name: String) throws -> [Int32] {

@@ -121,6 +121,13 @@ struct RandomGraph {
     return made
   }
 
+  /// The same with adapters beside some linear layers, weights drawn anew.
+  func adapted(_ adapters: Adapters, where isWanted: (String) -> Bool) -> RandomGraph {
+    var made = RandomGraph(graph.adapted(adapters, where: isWanted), seed: 7)
+    made.integers = integers
+    return made
+  }
+
   private init(_ graph: Graph, seed: UInt64) {
     self.graph = graph
     var stream = RandomStream(key: seed, purpose: .headInitialization)

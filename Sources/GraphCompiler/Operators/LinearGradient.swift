@@ -18,9 +18,10 @@ extension Linear: DifferentiableOperator {
         [node.parameters[0]]
       )[0]
     }
+    let columns = backward.columns(parameter: 0)
     try backward.add(parameter: 0) { (backward, sum) throws(GraphError) in
       try backward.apply(
-        LinearWeightGradient(hasSum: sum != nil),
+        LinearWeightGradient(hasSum: sum != nil, columns: columns),
         [node.inputs[0], dy] + (sum.map { [$0] } ?? [])
       )[0]
     }
@@ -120,12 +121,14 @@ public struct LinearInputGradient: Operator {
   }
 }
 
-/// dW = dyᵀ · x + sum.
+/// dW = dyᵀ · x + sum, or its first columns.
 public struct LinearWeightGradient: Operator {
   /// Name in printed plans.
   public static let name = "linear_weight_gradient"
 
   let hasSum: Bool
+  /// How many of the first input channels, where not all of them.
+  var columns: Int?
 
   /// dW [N, K] of x [M, K], dy [M, N].
   public func outputs(
@@ -134,7 +137,8 @@ public struct LinearWeightGradient: Operator {
   ) throws(GraphError) -> [ValueType] {
     let (x, dy) = (inputs[0].shape, inputs[1].shape)
     try require(x.rows == dy.rows, "as many rows in \(x) as in \(dy)")
-    let type = ValueType([dy.columns, x.columns])
+    try require(columns.map { $0 <= x.columns } ?? true, "no more channels than \(x) has")
+    let type = ValueType([dy.columns, columns ?? x.columns])
     if hasSum { try require(inputs[2] == type, "a sum \(type), not \(inputs[2])") }
     return [type]
   }
@@ -144,7 +148,7 @@ public struct LinearWeightGradient: Operator {
 
   /// 2·M·N·K.
   public func flops(_ inputs: [ValueType], _: [Shape]) -> Int {
-    2 * inputs[0].shape.elementCount * inputs[1].shape.columns
+    2 * inputs[0].shape.rows * (columns ?? inputs[0].shape.columns) * inputs[1].shape.columns
   }
 
   /// The definition.
@@ -153,10 +157,11 @@ public struct LinearWeightGradient: Operator {
     _: [ReferenceTensor]
   ) -> [ReferenceTensor] {
     let (x, dy) = (inputs[0], inputs[1])
-    var dw = hasSum ? inputs[2] : ReferenceTensor(zeros: [dy.shape.columns, x.shape.columns])
+    let width = columns ?? x.shape.columns
+    var dw = hasSum ? inputs[2] : ReferenceTensor(zeros: [dy.shape.columns, width])
     for m in 0..<x.shape.rows {
       for n in 0..<dy.shape.columns {
-        for k in 0..<x.shape.columns { dw[n, k] += dy[m, n] * x[m, k] }
+        for k in 0..<width { dw[n, k] += dy[m, n] * x[m, k] }
       }
     }
     return [dw]
@@ -181,7 +186,7 @@ public struct LinearWeightGradient: Operator {
     unsafe arguments.output_gradient = UnsafePointer(call.floats(1))
     unsafe arguments.output_gradient_stride = Int64(rows)
     unsafe arguments.input = UnsafePointer(call.floats(0))
-    unsafe arguments.input_stride = Int64(columns)
+    unsafe arguments.input_stride = Int64(call.inputTypes[0].shape.columns)
     unsafe arguments.rows = Int64(call.inputTypes[0].shape.rows)
     unsafe arguments.gradient = call.result()
     unsafe arguments.gradient_stride = Int64(columns)

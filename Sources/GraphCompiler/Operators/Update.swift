@@ -15,9 +15,14 @@ public struct Update: Operator {
     _ inputs: [ValueType],
     _ parameters: [Shape]
   ) throws(GraphError) -> [ValueType] {
+    let (gradient, weight) = (inputs[0].shape, parameters[0])
     try require(
-      inputs[0].shape.elementCount == parameters[0].elementCount,
-      "a gradient \(parameters[0]), not \(inputs[0])"
+      gradient.rows == weight.rows && gradient.columns <= weight.columns,
+      "a gradient \(weight) or its first columns, not \(gradient)"
+    )
+    try require(
+      inputs[firstState...].allSatisfy { $0 == inputs[0] },
+      "states \(gradient), not \(inputs[firstState...])"
     )
     try require(
       inputs.count == firstState + optimizer.stateCount,
@@ -47,23 +52,25 @@ public struct Update: Operator {
     let schedule = inputs[1].data
     let scale = schedule[3] * (isScaled ? inputs[2].data[0] : 1)
     let rate = schedule[0]
-    for index in parameters[0].data.indices {
+    let (part, whole) = (inputs[0].shape.columns, parameters[0].shape.columns)
+    for index in inputs[0].data.indices {
       let g = inputs[0].data[index] * scale
-      let w = parameters[0].data[index]
+      let target = index / part * whole + index % part
+      let w = parameters[0].data[target]
       switch optimizer {
       case .sgd(let decay):
-        parameters[0].data[index] = w - rate * (g + Double(decay) * w)
+        parameters[0].data[target] = w - rate * (g + Double(decay) * w)
       case .momentum(let momentum, let decay):
         let v = Double(momentum) * inputs[firstState].data[index] + g + Double(decay) * w
         inputs[firstState].data[index] = v
-        parameters[0].data[index] = w - rate * v
+        parameters[0].data[target] = w - rate * v
       case .adamW(let beta1, let beta2, let epsilon, let decay):
         let m = Double(beta1) * inputs[firstState].data[index] + (1 - Double(beta1)) * g
         let v = Double(beta2) * inputs[firstState + 1].data[index] + (1 - Double(beta2)) * g * g
         inputs[firstState].data[index] = m
         inputs[firstState + 1].data[index] = v
         let step = schedule[1] * m / (v.squareRoot() * schedule[2] + Double(epsilon))
-        parameters[0].data[index] = w - rate * Double(decay) * w - rate * step
+        parameters[0].data[target] = w - rate * Double(decay) * w - rate * step
       }
     }
   }
@@ -73,21 +80,30 @@ public struct Update: Operator {
     let kernels = unsafe call.kernels
     var update = unsafe optimizer.update(call.floats(1))
     if isScaled { update.scale *= unsafe call.floats(2)[0] }
-    // SAFETY: gradient, weights and states have one size; parts are disjoint.
+    // SAFETY: gradient and states have one size, weights as many rows; parts are disjoint.
     let (gradient, weights) = unsafe (call.floats(0), call.trainable(0))
     let first = unsafe optimizer.stateCount > 0 ? call.floats(firstState) : nil
     let second = unsafe optimizer.stateCount > 1 ? call.floats(firstState + 1) : nil
-    call.split(call.inputTypes[0].shape.elementCount, grain: 1 << 13) { part, _ in
-      let at = part.lowerBound
-      var rule = update
-      unsafe kernels.optimizer_update(
-        &rule,
-        weights + at,
-        gradient + at,
-        first.map { unsafe $0 + at },
-        second.map { unsafe $0 + at },
-        Int64(part.count)
-      )
+    let shape = call.inputTypes[0].shape
+    let width = Int(unsafe call.parameter(0).weight.columns)
+    // Whole tensors are one row; of a part of the columns each row is by itself.
+    let (rows, columns) =
+      shape.columns == width ? (1, shape.elementCount) : (shape.rows, shape.columns)
+    call.split(rows * columns, grain: 1 << 13) { part, _ in
+      var at = part.lowerBound
+      while at < part.upperBound {
+        let count = min(columns - at % columns, part.upperBound - at)
+        var rule = update
+        unsafe kernels.optimizer_update(
+          &rule,
+          weights + at / columns * width + at % columns,
+          gradient + at,
+          first.map { unsafe $0 + at },
+          second.map { unsafe $0 + at },
+          Int64(count)
+        )
+        at += count
+      }
     }
   }
 }
@@ -129,10 +145,10 @@ public struct ClipScale: Operator {
 
   let maximumNorm: Float
 
-  /// The scale [1], and sums of squares of parts; of any number of gradients.
+  /// The scale [1], and sums of squares of parts; of the schedule and any number of gradients.
   public func outputs(_ inputs: [ValueType], _: [Shape]) throws(GraphError) -> [ValueType] {
     // Two floats hold a sum in binary64.
-    let parts = inputs.reduce(0) { $0 + Self.parts($1) }
+    let parts = inputs.dropFirst().reduce(0) { $0 + Self.parts($1) }
     return [ValueType([1]), ValueType([2 * parts])]
   }
 
@@ -150,17 +166,17 @@ public struct ClipScale: Operator {
     _ inputs: [ReferenceTensor],
     _: [ReferenceTensor]
   ) -> [ReferenceTensor] {
-    let squares = inputs.reduce(0) { $0 + $1.data.reduce(0) { $0 + $1 * $1 } }
-    let parts = inputs.reduce(0) { $0 + Self.parts(ValueType($1.shape)) }
+    let squares = inputs.dropFirst().reduce(0) { $0 + $1.data.reduce(0) { $0 + $1 * $1 } }
+    let parts = inputs.dropFirst().reduce(0) { $0 + Self.parts(ValueType($1.shape)) }
     return [
-      ReferenceTensor([1], [Self.scale(squares, maximumNorm)]),
+      ReferenceTensor([1], [Self.scale(squares, inputs[0].data[3], maximumNorm)]),
       ReferenceTensor(zeros: [2 * parts]),
     ]
   }
 
-  /// As PyTorch does it, but for its ε in the divisor.
-  private static func scale(_ squares: Double, _ maximumNorm: Float) -> Double {
-    let norm = squares.squareRoot()
+  /// As PyTorch does it, but for its ε in the divisor; gradients are yet to be scaled by `factor`.
+  private static func scale(_ squares: Double, _ factor: Double, _ maximumNorm: Float) -> Double {
+    let norm = squares.squareRoot() * abs(factor)
     return norm > Double(maximumNorm) ? Double(maximumNorm) / norm : 1
   }
 
@@ -170,7 +186,7 @@ public struct ClipScale: Operator {
     // SAFETY: one sum a part, in memory aligned to 64 bytes; parts are disjoint.
     let sums = unsafe UnsafeMutableRawPointer(call.result(1)).assumingMemoryBound(to: Double.self)
     var next = 0
-    for (input, type) in call.inputTypes.enumerated() {
+    for (input, type) in call.inputTypes.enumerated().dropFirst() {
       let count = type.shape.elementCount
       let source = unsafe call.floats(input)
       let first = next
@@ -184,7 +200,8 @@ public struct ClipScale: Operator {
       next += Self.parts(type)
     }
     let squares = (0..<next).reduce(0.0) { unsafe $0 + sums[$1] }
-    unsafe call.result(0)[0] = Float(Self.scale(squares, maximumNorm))
+    let factor = Double(unsafe call.floats(0)[3])
+    unsafe call.result(0)[0] = Float(Self.scale(squares, factor, maximumNorm))
   }
 }
 

@@ -13,12 +13,8 @@ extension Graph {
         continue
       }
       let output = node.outputs[0]
-      func added() -> ValueID {
-        made.values.append(type(of: output))
-        return ValueID(index: made.values.count - 1)
-      }
-      let before = added()
-      let after = linear.hasResidual ? added() : output
+      let before = made.addValue(type(of: output))
+      let after = linear.hasResidual ? made.addValue(type(of: output)) : output
       made.nodes.append(
         Node(
           operation: Linear(hasBias: linear.hasBias, activation: .identity, hasResidual: false),

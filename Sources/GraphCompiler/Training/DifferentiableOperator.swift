@@ -1,4 +1,5 @@
 // Apache-2.0.
+import Tensors
 
 /// An operator that gradients can pass through.
 public protocol DifferentiableOperator: Operator {
@@ -25,17 +26,20 @@ public struct BackwardBuilder {
   private(set) var replacements: [ValueID: ValueID] = [:]
   private let moving: Set<ValueID>
   private let trainable: Set<ParameterID>
+  private let columns: [ParameterID: Int]
 
   init(
     _ graph: Graph,
     moving: Set<ValueID>,
     trainable: Set<ParameterID>,
+    columns: [ParameterID: Int],
     seeds: (inout GraphBuilder) -> [ValueID: ValueID]
   ) {
     builder = GraphBuilder(extending: graph)
     gradients = seeds(&builder)
     self.moving = moving
     self.trainable = trainable
+    self.columns = columns
     node = graph.nodes[0]
   }
 
@@ -48,6 +52,9 @@ public struct BackwardBuilder {
   public func wants(parameter position: Int) -> Bool {
     position < node.parameters.count && trainable.contains(node.parameters[position])
   }
+
+  /// How many of the first input channels of a matrix train, where not all of them do.
+  public func columns(parameter position: Int) -> Int? { columns[node.parameters[position]] }
 
   /// The gradient of an output; nil where nothing that counts reads it.
   public func outputGradient(_ position: Int = 0) -> ValueID? { gradients[node.outputs[position]] }
@@ -103,14 +110,23 @@ public struct BackwardBuilder {
 
   /// Adds to the gradient of a parameter, if it trains.
   ///
-  /// - Parameter make: makes the sum with what is there already, which is of the parameter's shape.
+  /// - Parameter make: makes the sum with what is there already, which is of the parameter's shape, or
+  ///   of its first columns.
   public mutating func add(
     parameter position: Int,
     _ make: (inout Self, _ sum: ValueID?) throws(GraphError) -> ValueID
   ) throws(GraphError) {
     guard wants(parameter: position) else { return }
     let parameter = node.parameters[position]
-    parameterGradients[parameter] = try make(&self, parameterGradients[parameter])
+    let made = try make(&self, parameterGradients[parameter])
+    if let columns = columns[parameter], builder.type(of: made).shape.columns != columns {
+      let name = builder.name(of: parameter)
+      throw .mismatch(
+        operation: Swift.type(of: node.operation).name,
+        expected: "all input channels of \(name) to train; a part of them only in linear layers"
+      )
+    }
+    parameterGradients[parameter] = made
   }
 
   /// Adds a value to the gradient of a parameter, if it trains.

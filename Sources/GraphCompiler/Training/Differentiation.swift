@@ -23,7 +23,8 @@ struct Differentiation {
   init(
     _ graph: Graph,
     of output: String,
-    isTrainable: (String) -> Bool
+    isTrainable: (String) -> Bool,
+    columns: [String: Int] = [:]
   ) throws(GraphError) {
     guard let loss = graph.outputs.first(where: { $0.name == output })?.value else {
       throw .unknownValue(name: output)
@@ -33,7 +34,14 @@ struct Differentiation {
         .map(ParameterID.init(index:))
     )
     let moving = graph.moving(isTrainable)
-    var backward = BackwardBuilder(graph, moving: moving, trainable: trainable) { builder in
+    var part: [ParameterID: Int] = [:]
+    for id in trainable {
+      let parameter = graph.parameters[id.index]
+      guard let count = columns[parameter.name], count < parameter.shape.columns else { continue }
+      part[id] = count
+    }
+    var backward = BackwardBuilder(graph, moving: moving, trainable: trainable, columns: part) {
+      builder in
       moving.contains(loss) ? [loss: builder.input(Self.seed, graph.type(of: loss))] : [:]
     }
     for node in graph.nodes.reversed() where node.outputs.contains(where: moving.contains) {

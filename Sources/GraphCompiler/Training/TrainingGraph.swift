@@ -30,18 +30,20 @@ public struct TrainingGraph: Sendable {
 
   /// Differentiates the output `loss` of `forward`.
   ///
+  /// - Parameter columns: matrices of which only so many of the first input channels train.
   /// - Throws: `GraphError.noGradient` where a gradient cannot pass, `unknownValue` for the loss.
   public init(
     _ forward: Graph,
     loss: String = "losses",
     isTrainable: (String) -> Bool,
+    columns: [String: Int] = [:],
     ending: Ending,
     passes: TrainingPasses = .all
   ) throws(GraphError) {
     forwardFlops = forward.flops
     let moving = forward.moving(isTrainable)
     let apart = forward.activationsApart { $0.outputs.contains(where: moving.contains) }
-    let made = try Differentiation(apart, of: loss, isTrainable: isTrainable)
+    let made = try Differentiation(apart, of: loss, isTrainable: isTrainable, columns: columns)
     var builder = made.builder
     var outputs = made.outputs
     let gradients = made.gradients.sorted { $0.key.index < $1.key.index }
@@ -66,13 +68,16 @@ public struct TrainingGraph: Sendable {
   /// and clears those.
   public static func updates(
     _ parameters: [Parameter],
+    columns: [String: Int] = [:],
     _ optimizer: Optimizer,
     clipping: Clipping
   ) throws(GraphError) -> Graph {
     var builder = GraphBuilder()
     var gradients: [(parameter: ParameterID, gradient: ValueID)] = []
     for parameter in parameters {
-      let type = ValueType(parameter.shape)
+      let type =
+        columns[parameter.name].map { ValueType([parameter.shape.rows, $0]) }
+        ?? ValueType(parameter.shape)
       gradients.append(
         (
           try builder.parameter(parameter.name, parameter.shape),
@@ -83,31 +88,6 @@ public struct TrainingGraph: Sendable {
     try builder.update(gradients, optimizer, clipping)
     for (_, gradient) in gradients { _ = try builder.apply(Clear(), [gradient]) }
     return builder.finish(outputs: [])
-  }
-}
-
-/// Which transformations of a training graph are done; none changes a result.
-public struct TrainingPasses: OptionSet, Sendable, Hashable {
-  /// One bit a pass.
-  public let rawValue: Int
-
-  /// Passes by their bits.
-  public init(rawValue: Int) { self.rawValue = rawValue }
-
-  /// Weights change as soon as their gradients are there.
-  public static let earlyUpdates = TrainingPasses(rawValue: 1)
-  /// None.
-  public static let none: TrainingPasses = []
-  /// Every one.
-  public static let all: TrainingPasses = [.earlyUpdates]
-}
-
-extension Graph {
-  /// The same graph after passes.
-  func optimized(_ passes: TrainingPasses) -> Graph {
-    var graph = self
-    if passes.contains(.earlyUpdates) { graph = graph.withEarlyUpdates() }
-    return graph
   }
 }
 
@@ -122,13 +102,13 @@ extension GraphBuilder {
     let schedule = input(TrainingGraph.schedule, ValueType([Optimizer.scheduleCount]))
     var scale: ValueID?
     if case .global(let norm) = clipping {
-      scale = try apply(ClipScale(maximumNorm: norm), gradients.map(\.gradient))[0]
+      scale = try apply(ClipScale(maximumNorm: norm), [schedule] + gradients.map(\.gradient))[0]
     }
     for (parameter, gradient) in gradients {
       if case .perTensor(let norm) = clipping {
-        scale = try apply(ClipScale(maximumNorm: norm), [gradient])[0]
+        scale = try apply(ClipScale(maximumNorm: norm), [schedule, gradient])[0]
       }
-      let type = ValueType(shape(of: parameter))
+      let type = type(of: gradient)
       let states = ["momentum", "variance"].prefix(optimizer.stateCount).map {
         state("\($0).\(name(of: parameter))", type)
       }

@@ -1,0 +1,128 @@
+// Apache-2.0.
+public import GraphCompiler
+import Tensors
+
+/// What of a graph learns under a scheme.
+public struct UpdateSelection: Sendable {
+  /// The parameters that train, by name; for a matrix of which only the first input channels do, how
+  /// many of them.
+  public let columns: [String: Int?]
+
+  /// Whether a parameter trains, in part or as a whole.
+  public func contains(_ name: String) -> Bool { columns[name] != nil }
+
+  /// Parameters of which only the first input channels train.
+  public var fractions: [String: Int] { columns.compactMapValues { $0 } }
+}
+
+extension UpdateScheme {
+  /// The graph with the adapters of the scheme.
+  public func adapted(_ graph: Graph) -> Graph {
+    for case .adapters(let adapters, let targets, let last) in terms {
+      let blocks = Blocks(graph)
+      return graph.adapted(adapters) { name in
+        guard let block = blocks[name], block >= blocks.count - (last ?? blocks.count) else {
+          return !targets.isEmpty && last == nil && Self.isTarget(name, targets)
+        }
+        return targets.isEmpty || Self.isTarget(name, targets)
+      }
+    }
+    return graph
+  }
+
+  /// What learns in an adapted graph.
+  ///
+  /// - Throws: `FineTuningError.scheme` where a term chooses nothing.
+  public func selection(_ graph: Graph) throws(FineTuningError) -> UpdateSelection {
+    let blocks = Blocks(graph)
+    var columns: [String: Int?] = [:]
+    for term in terms {
+      let chosen = chosen(by: term, graph, blocks)
+      guard !chosen.isEmpty else {
+        throw .scheme(description, reason: "\(term.name) chooses nothing in this model")
+      }
+      for (name, count) in chosen {
+        // A whole tensor includes any part of it.
+        if let known = columns[name], known ?? Int.max >= count ?? Int.max { continue }
+        columns.updateValue(count, forKey: name)
+      }
+    }
+    return UpdateSelection(columns: columns)
+  }
+
+  private func chosen(
+    by term: Term,
+    _ graph: Graph,
+    _ blocks: Blocks
+  ) -> [(name: String, columns: Int?)] {
+    func inLast(_ name: String, _ last: Int?) -> Bool {
+      guard let last else { return true }
+      return blocks[name].map { $0 >= blocks.count - last } ?? false
+    }
+    let stored = graph.parameters.filter { !Adapters.isPart($0.name) }
+    let names: [String]
+    switch term {
+    case .full: names = stored.map(\.name)
+    case .head: names = graph.nodes.last { !$0.parameters.isEmpty }.map(graph.names(of:)) ?? []
+    case .blocks(let last): names = stored.map(\.name).filter { inLast($0, last) }
+    case .biases(let last):
+      names = stored.map(\.name).filter {
+        ($0.hasSuffix(".bias") || $0.hasSuffix(".beta")) && inLast($0, last)
+      }
+    case .weights(let pattern, let fraction, let last):
+      let selection = ParameterSelection([pattern])
+      let matrices = Set(graph.linearWeights)
+      return stored.filter { selection.contains($0.name) && inLast($0.name, last) }.compactMap {
+        guard fraction < 1 else { return ($0.name, nil) }
+        guard matrices.contains($0.name) else { return nil }
+        return ($0.name, max(1, Int(fraction * Double($0.shape.columns))))
+      }
+    case .adapters: names = graph.parameters.map(\.name).filter(Adapters.isPart)
+    }
+    return names.map { ($0, nil) }
+  }
+
+  /// Whether a matrix is one of the named modules, by its last name or by a pattern.
+  private static func isTarget(_ name: String, _ targets: [String]) -> Bool {
+    let module = name.hasSuffix(".weight") ? String(name.dropLast(7)) : name
+    let last = module.split(separator: ".").last.map(String.init) ?? module
+    return targets.contains { $0 == last || ParameterSelection([$0]).contains(module) }
+  }
+}
+
+/// Blocks of a model, by the first number in the names of its tensors.
+private struct Blocks {
+  let count: Int
+
+  init(_ graph: Graph) {
+    count = (graph.parameters.compactMap { Self.number($0.name) }.max() ?? -1) + 1
+  }
+
+  subscript(name: String) -> Int? { Self.number(name) }
+
+  private static func number(_ name: String) -> Int? {
+    for part in name.split(separator: ".") {
+      if let number = Int(part), number >= 0, number < 1 << 20 { return number }
+    }
+    return nil
+  }
+}
+
+extension Graph {
+  fileprivate func names(of node: Node) -> [String] {
+    node.parameters.map { parameters[$0.index].name }
+  }
+}
+
+extension UpdateScheme.Term {
+  fileprivate var name: String {
+    switch self {
+    case .full: "full"
+    case .head: "head"
+    case .blocks(let last): "blocks:last=\(last)"
+    case .biases: "bias"
+    case .weights(let pattern, _, _): "weights:\(pattern)"
+    case .adapters: "lora"
+    }
+  }
+}

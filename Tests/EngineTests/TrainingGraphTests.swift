@@ -1,0 +1,173 @@
+// Apache-2.0.
+import Execution
+import GraphCompiler
+import SharedRandomness
+import Tensors
+import Testing
+
+@Suite("A training step")
+struct TrainingGraphTests {
+  private static let rates: [Float] = [0.05, 0.02, 0.08]
+
+  private static func inputs(_ random: RandomGraph, step: Int) -> [Float] {
+    (0..<(random.integers["labels"]?.count ?? 0)).map { 0.02 + Float(($0 + step) % 5) / 100 }
+  }
+
+  /// Weights after some steps by the definitions.
+  private static func reference(
+    _ random: RandomGraph,
+    _ optimizer: Optimizer,
+    _ training: TrainingGraph
+  ) throws -> [String: [Double]] {
+    var parameters = random.parameters.mapValues { $0.map(Double.init) }
+    var states: [String: [Double]] = [:]
+    for (step, rate) in rates.enumerated() {
+      var inputs = random.integers.mapValues { $0.map(Double.init) }
+      inputs[TrainingGraph.lossGradients] = self.inputs(random, step: step).map(Double.init)
+      inputs[TrainingGraph.schedule] = optimizer.schedule(rate: rate, step: step + 1)
+        .map(Double.init)
+      _ = try ReferenceInterpreter(training.graph).run(
+        inputs: inputs,
+        parameters: &parameters,
+        states: &states
+      )
+    }
+    return parameters
+  }
+
+  /// Weights after the same steps by the kernels.
+  static func run(
+    _ random: RandomGraph,
+    _ optimizer: Optimizer,
+    _ training: TrainingGraph,
+    threads: Int = 1
+  ) throws -> [String: [Float]] {
+    let table = random.table(trainable: Set(training.trainable.map(\.name)))
+    let workspace = Workspace(table, team: ThreadTeam(threads: threads))
+    let plan = try BoundPlan(ExecutionPlan(training.graph, threads: threads), in: workspace)
+    for (step, rate) in rates.enumerated() {
+      for (name, values) in random.integers { try plan.set(name, integers: values) }
+      try plan.set(TrainingGraph.lossGradients, floats: inputs(random, step: step))
+      try plan.set(
+        TrainingGraph.schedule,
+        floats: optimizer.schedule(rate: rate, step: step + 1)
+      )
+      plan.run()
+    }
+    var weights: [String: [Float]] = [:]
+    for parameter in training.trainable {
+      weights[parameter.name] = workspace.weights(of: parameter.name)
+    }
+    return weights
+  }
+
+  static let optimizers: [Optimizer] = [
+    .sgd(), .sgd(decay: 0.1), .momentum(0.8, decay: 0.01), .adamW(epsilon: 1e-3, decay: 0.1),
+  ]
+
+  @Test("Moves weights as the definitions say", arguments: optimizers)
+  func agrees(optimizer: Optimizer) throws {
+    for clipping in [Clipping.none, .global(0.05), .perTensor(0.01)] {
+      for random in try RandomGraph.all(2, 5) {
+        let training = try TrainingGraph(
+          random.graph,
+          isTrainable: { !$0.hasSuffix("norm2") },
+          columns: ["1.q": 5, "outer": 7],
+          ending: .update(optimizer, clipping: clipping)
+        )
+        let wanted = try Self.reference(random, optimizer, training)
+        let found = try Self.run(random, optimizer, training)
+        for (name, values) in found {
+          let before = try #require(random.parameters[name])
+          let after = try #require(wanted[name])
+          let moved = zip(before, after).map { abs(Double($0) - $1) }.max() ?? 0
+          let worst = zip(values, after).map { abs(Double($0) - $1) }.max() ?? 0
+          #expect(moved > 0, "\(name) stays")
+          #expect(worst <= 1e-3 * moved + 1e-6, "\(name): \(worst) of \(moved)")
+        }
+      }
+    }
+  }
+
+  @Test("Has the same bits on 1, 2 and 4 threads")
+  func threads() throws {
+    for random in try RandomGraph.all(3, 40) {
+      let training = try TrainingGraph(
+        random.graph,
+        isTrainable: { _ in true },
+        ending: .update(.adamW(), clipping: .global(0.5))
+      )
+      let one = try Self.run(random, .adamW(), training)
+      for threads in [2, 4] {
+        #expect(try Self.run(random, .adamW(), training, threads: threads) == one)
+      }
+    }
+  }
+
+  @Test("Is the same with each pass and without, bit for bit", arguments: optimizers)
+  func passes(optimizer: Optimizer) throws {
+    for random in try RandomGraph.all(3, 12) {
+      func made(_ passes: TrainingPasses) throws -> [String: [Float]] {
+        let training = try TrainingGraph(
+          random.graph,
+          isTrainable: { _ in true },
+          columns: ["0.up": 6],
+          ending: .update(optimizer),
+          passes: passes
+        )
+        return try Self.run(random, optimizer, training)
+      }
+      let plain = try made(.none)
+      #expect(try made(.all) == plain)
+      for pass in TrainingPasses.each {
+        #expect(try made(pass) == plain, "with \(pass) alone")
+        #expect(try made(.all.subtracting(pass)) == plain, "without \(pass)")
+      }
+    }
+  }
+
+  @Test("Only what trains is changed, of a matrix in part only that part")
+  func part() throws {
+    let random = try RandomGraph.decoder(sequences: 2, positions: 8, seed: 1)
+    let training = try TrainingGraph(
+      random.graph,
+      isTrainable: { $0 == "1.q" },
+      columns: ["1.q": 7],
+      ending: .update(.sgd())
+    )
+    let found = try #require(try Self.run(random, .sgd(), training)["1.q"])
+    let before = try #require(random.parameters["1.q"])
+    let width = 24
+    let changed = before.indices.filter { found[$0] != before[$0] }
+    #expect(changed.allSatisfy { $0 % width < 7 })
+    // A few move by less than their rounding.
+    #expect(changed.count > width * 6)
+  }
+
+  @Test("A plan that would change a frozen tensor is refused")
+  func frozen() throws {
+    let random = try RandomGraph.decoder(sequences: 1, positions: 4, seed: 1)
+    let training = try TrainingGraph(
+      random.graph,
+      isTrainable: { $0 == "1.q" },
+      ending: .update(.sgd())
+    )
+    let workspace = Workspace(random.table(trainable: ["1.k"]), team: ThreadTeam(threads: 1))
+    #expect(throws: ExecutionError.frozen("1.q")) {
+      try BoundPlan(ExecutionPlan(training.graph, threads: 1), in: workspace)
+    }
+  }
+
+  @Test("A part of a matrix that no linear layer reads is refused")
+  func noPart() throws {
+    let random = try RandomGraph.decoder(sequences: 1, positions: 4, seed: 1)
+    #expect(throws: GraphError.self) {
+      try TrainingGraph(
+        random.graph,
+        isTrainable: { $0 == "embed" },
+        columns: ["embed": 3],
+        ending: .gradients
+      )
+    }
+  }
+}
