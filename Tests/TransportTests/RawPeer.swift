@@ -12,12 +12,19 @@ final class RawPeer {
   private var decoder = FrameDecoder { _ in 1 << 26 }
 
   /// Connects.
-  init(_ address: SocketAddress) throws {
-    let resolved = try address.resolved(forListening: false)
-    socket = DescriptorBox(try Descriptor.connecting(to: resolved[0], named: "\(address)"))
+  convenience init(_ address: SocketAddress) throws {
+    try self.init(try address.resolved(forListening: false)[0])
+  }
+
+  /// Connects.
+  init(_ address: ResolvedAddress) throws {
+    socket = DescriptorBox(try Descriptor.connecting(to: address, named: "peer"))
     socket.descriptor.set(Int32(IPPROTO_TCP), TCP_NODELAY, 1)
     wait(POLLOUT)
   }
+
+  /// Says that nothing more comes, as a process that ends does.
+  func close() { _ = shutdown(socket.descriptor.number, Int32(SHUT_RDWR)) }
 
   /// Waits for the kernel.
   private func wait(_ events: Int32) {
