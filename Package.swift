@@ -257,7 +257,14 @@ let package = Package(
     tests("RepositoryTests"),
 
     // Hostile input: the targets and the replay of their corpora.
-    library("Fuzzing", path: "Tests/Fuzz/Targets", "ModelFiles", "Codecs"),
+    library(
+      "Fuzzing",
+      path: "Tests/Fuzz/Targets",
+      "FederatedCore",
+      "ModelFiles",
+      "WireProtocol",
+      "Codecs"
+    ),
     tests("FuzzingTests", "Fuzzing"),
   ]
 )

@@ -20,4 +20,5 @@ public let fuzzTargets: [FuzzTarget] = [
   safetensorsFuzzTarget,
   tokenizerFuzzTarget,
   textFuzzTarget,
+  messageFuzzTarget,
 ]
