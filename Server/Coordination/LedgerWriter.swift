@@ -20,22 +20,36 @@ public final class LedgerWriter: Sendable {
   }
 
   private let waiting = Mutex(Waiting())
-  private let owner: Owner
+  private let commit: @Sendable ([LedgerRecord]) throws -> Void
   private let loop: EventLoop
   private let log: Log
-
-  /// How long a disk that refuses is left alone before the next attempt.
-  private static let pause = Duration.seconds(1)
+  private let pause: Duration
 
   /// A writer.
   ///
   /// - Parameters:
   ///   - ledger: the open ledger; nobody else writes to it.
   ///   - loop: the thread that waits for the disk; it serves nothing else.
-  public init(_ ledger: consuming Ledger, loop: EventLoop, log: Log) {
-    owner = Owner(ledger)
+  public convenience init(_ ledger: consuming Ledger, loop: EventLoop, log: Log) {
+    let owner = Owner(ledger)
+    self.init(loop: loop, log: log) { records in try owner.ledger.commit(records) }
+  }
+
+  /// A writer to something like a ledger.
+  ///
+  /// - Parameters:
+  ///   - pause: how long a disk that refuses is left alone before the next attempt.
+  ///   - commit: makes records durable, all or none; called on the loop's thread.
+  init(
+    loop: EventLoop,
+    log: Log,
+    pause: Duration = .seconds(1),
+    commit: @escaping @Sendable ([LedgerRecord]) throws -> Void
+  ) {
+    self.commit = commit
     self.loop = loop
     self.log = log
+    self.pause = pause
   }
 
   /// Has records made durable after all that were given before; `then` is called on the writer's
@@ -52,11 +66,11 @@ public final class LedgerWriter: Sendable {
     let batch = waiting.withLock { $0.commits }
     guard !batch.isEmpty else { return }
     do {
-      try owner.ledger.commit(batch.flatMap(\.records))
+      try commit(batch.flatMap(\.records))
     } catch {
       // Nothing was acknowledged: what waits is tried again until the disk takes it.
       log.error("\(error); trying again")
-      loop.schedule(after: Self.pause) { self.drain() }
+      loop.schedule(after: pause) { self.drain() }
       return
     }
     let more = waiting.withLock { waiting in

@@ -93,7 +93,7 @@ public struct AsynchronySection: Sendable, Equatable {
       .init("buffer", .integer(Int64(buffer))),
       .init("alpha", .number(alpha)),
       .init("staleness_exponent", .number(stalenessExponent)),
-      .init("lease", .string("\(Int64(lease / .milliseconds(1)))ms")),
+      .init("lease", .string(lease.text)),
     ]
   }
 }

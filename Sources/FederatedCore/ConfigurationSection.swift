@@ -109,9 +109,11 @@ struct ConfigurationSection {
     guard has(key) else { return standard }
     guard isText(key) else {
       let seconds = try number(key, in: 0.001...1e9, standard: 0)
-      return .milliseconds(Int(seconds * 1000))
+      return .milliseconds(Int((seconds * 1000).rounded()))
     }
-    guard let duration = Duration(text: try text(key)), duration > .zero else {
+    guard let duration = Duration(text: try text(key)), duration > .zero,
+      duration <= .seconds(1_000_000_000)
+    else {
       throw fault(key, "write a length of time such as \"90s\", \"5m\" or \"250ms\"")
     }
     return duration
@@ -156,5 +158,11 @@ extension Duration {
     case "h": self = .seconds(3600 * count)
     default: return nil
     }
+  }
+
+  /// The length in whole milliseconds, as `init(text:)` reads it.
+  var text: String {
+    // The quotient of two durations is a binary64 that may lie just below the whole number.
+    "\(Int64((self / .milliseconds(1)).rounded()))ms"
   }
 }

@@ -93,7 +93,7 @@ extension ScheduleSection {
       .init("over_selection", .number(overSelection)),
       .init("minimum", .integer(Int64(minimum))),
       .init("start_clients", .integer(Int64(startClients))),
-      .init("deadline", .string("\(Int64(deadline / .milliseconds(1)))ms")),
+      .init("deadline", .string(deadline.text)),
     ]
     return .object(members + (asynchrony?.members ?? []))
   }

@@ -70,6 +70,16 @@ import Testing
     #expect(again.digest == run.digest)
   }
 
+  @Test(arguments: ["3601000ms", "1ms", "999999999999ms", "277777h", "4.035", "0.001", "1e9"])
+  func `a length of time keeps every millisecond in canonical bytes`(deadline: String) throws {
+    let quoted = deadline.last?.isNumber == true ? deadline : "\"\(deadline)\""
+    let run = try Self.read(
+      "{ model: \"m\", rounds: 1, algorithm: { name: \"fedkseed\" },"
+        + " schedule: { clients: 1, deadline: \(quoted) } }"
+    )
+    #expect(try RunConfiguration(decoding: run.encoded) == run)
+  }
+
   @Test func `the key of a run follows from its seed alone`() throws {
     let one = try Self.read(Self.smallest)
     let two = try Self.read(Self.smallest.replacing("rounds: 3", with: "rounds: 9"))
