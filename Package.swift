@@ -260,6 +260,7 @@ let package = Package(
     library(
       "Fuzzing",
       path: "Tests/Fuzz/Targets",
+      "Datasets",
       "FederatedCore",
       "ModelFiles",
       "WireProtocol",

@@ -21,4 +21,5 @@ public let fuzzTargets: [FuzzTarget] = [
   tokenizerFuzzTarget,
   textFuzzTarget,
   messageFuzzTarget,
+  rowsFuzzTarget,
 ]
