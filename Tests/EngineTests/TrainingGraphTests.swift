@@ -126,6 +126,44 @@ struct TrainingGraphTests {
     }
   }
 
+  @Test("Each pass does what it is there for")
+  func effects() throws {
+    for random in try RandomGraph.all(4, 32) {
+      func made(_ passes: TrainingPasses) throws -> (names: [String], arena: Int) {
+        let training = try TrainingGraph(
+          random.graph,
+          isTrainable: { _ in true },
+          ending: .update(.sgd()),
+          passes: passes
+        )
+        let names = training.graph.nodes.map { type(of: $0.operation).name }
+        return (names, ExecutionPlan(training.graph, threads: 1).arenaBytes)
+      }
+      let (plain, early) = (try made(.none), try made(.earlyUpdates))
+      #expect(plain.names.last == "update")
+      #expect(early.names != plain.names)
+      #expect(early.arena < plain.arena)
+      let kept = try made([.earlyUpdates, .fusedUpdates])
+      #expect(!kept.names.contains("linear_weight_gradient"))
+      #expect(kept.arena <= early.arena)
+      let again = try made([.earlyUpdates, .fusedUpdates, .recomputation])
+      #expect(again.names.count > kept.names.count)
+      #expect(again.arena < kept.arena)
+      #expect(try made(.all).arena <= again.arena)
+    }
+    let encoder = try RandomGraph.encoder(sequences: 2, positions: 8, seed: 2)
+    let slopes = try [TrainingPasses.none, .fusedActivations].map { passes in
+      try TrainingGraph(
+        encoder.graph,
+        isTrainable: { _ in true },
+        ending: .gradients,
+        passes: passes
+      ).graph.nodes.count { type(of: $0.operation).name == "activation_gradient" }
+    }
+    // What `pooler` makes goes to the loss, not through a matrix.
+    #expect(slopes == [2, 1])
+  }
+
   @Test("Only what trains is changed, of a matrix in part only that part")
   func part() throws {
     let random = try RandomGraph.decoder(sequences: 2, positions: 8, seed: 1)

@@ -31,12 +31,16 @@ extension Linear: DifferentiableOperator {
   }
 }
 
-/// dx = dy · W + sum.
+/// dx = dy · W + sum, or (dy · W) ⊙ activation′(x) where x went into an activation before the layer.
 public struct LinearInputGradient: Operator {
   /// Name in printed plans.
   public static let name = "linear_input_gradient"
 
   let hasSum: Bool
+  /// The activation whose input is read in place of a sum.
+  var activation = Activation.identity
+
+  private var reads: Bool { hasSum || activation != .identity }
 
   /// dx [M, K] of dy [M, N], W [N, K].
   public func outputs(
@@ -49,16 +53,16 @@ public struct LinearInputGradient: Operator {
       "\(weight) outputs, not those of \(dy)"
     )
     let dx: Shape = [dy.rows, weight[1]]
-    if hasSum {
-      try require(
-        inputs[1].shape.rows == dx.rows && inputs[1].shape.columns == dx.columns,
-        "a sum \(dx), not \(inputs[1])"
-      )
-    }
-    return [hasSum ? inputs[1] : ValueType(dx)]
+    try require(!hasSum || activation == .identity, "a sum or an activation, not both")
+    guard reads else { return [ValueType(dx)] }
+    try require(
+      inputs[1].shape.rows == dx.rows && inputs[1].shape.columns == dx.columns,
+      "a second operand \(dx), not \(inputs[1])"
+    )
+    return [inputs[1]]
   }
 
-  /// The sum.
+  /// The second operand: each element is read just before it is written.
   public var overwritableInputs: [Int] { hasSum ? [1] : [] }
 
   /// 2·M·N·K.
@@ -76,6 +80,11 @@ public struct LinearInputGradient: Operator {
     for m in 0..<dy.shape.rows {
       for n in 0..<weight.shape[0] {
         for k in 0..<weight.shape[1] { dx[m, k] += dy[m, n] * weight[n, k] }
+      }
+    }
+    if activation != .identity {
+      for index in dx.data.indices {
+        dx.data[index] *= activation.derivative(inputs[1].data[index])
       }
     }
     return [dx]
@@ -104,6 +113,11 @@ public struct LinearInputGradient: Operator {
     if hasSum {
       unsafe arguments.residual = UnsafePointer(call.floats(1))
       unsafe arguments.residual_stride = Int64(columns)
+    }
+    if activation != .identity {
+      unsafe arguments.saved = UnsafePointer(call.floats(1))
+      unsafe arguments.saved_stride = Int64(columns)
+      unsafe arguments.activation = activation.rawValue
     }
     unsafe arguments.input_gradient = call.result()
     unsafe arguments.input_gradient_stride = Int64(columns)

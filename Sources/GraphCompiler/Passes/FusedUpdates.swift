@@ -1,0 +1,29 @@
+// Apache-2.0.
+
+extension Graph {
+  /// The same graph with the gradients of matrices that only an update reads never stored: each of
+  /// their elements moves its weight as soon as it is summed.
+  func withFusedUpdates() -> Graph {
+    let (readers, producers) = (readers(), producers())
+    var made = self
+    var fused: Set<Int> = []
+    for (position, node) in nodes.enumerated() {
+      guard let update = node.operation as? Update, !update.isScaled,
+        readers[node.inputs[0].index] == [position],
+        let source = producers[node.inputs[0].index],
+        let gradient = nodes[source].operation as? LinearWeightGradient, !gradient.hasSum,
+        // States of a part of a matrix are narrower than it.
+        gradient.columns == nil || update.optimizer.stateCount == 0
+      else { continue }
+      made.nodes[position] = Node(
+        operation: LinearWeightUpdate(optimizer: update.optimizer, columns: gradient.columns),
+        inputs: nodes[source].inputs + node.inputs.dropFirst(),
+        parameters: node.parameters,
+        outputs: []
+      )
+      fused.insert(source)
+    }
+    made.nodes = made.nodes.enumerated().filter { !fused.contains($0.offset) }.map(\.element)
+    return made
+  }
+}
