@@ -60,7 +60,7 @@ public enum ParticipantAction: Sendable {
   case send(Message)
   /// Load model and data of a run, drop those of another, and answer with `prepared`.
   case prepare(run: UInt32, RunConfiguration)
-  /// Do the local steps of a task and answer with `trained`.
+  /// Do the local steps of a task, in place of one still at work, and answer with `trained`.
   case train(TrainingOrder)
   /// Keep this for the next start of the program, in place of what was kept before.
   case keep(KeptVersion)

@@ -30,8 +30,6 @@ public struct ParticipantMachine: Sendable {
     var refusal: String?
     /// The task at work, with the digest it starts from.
     var task: TaskOrder?
-    /// A newer task that came meanwhile.
-    var next: TaskOrder?
     var unacknowledged: TaskResult?
     /// Whether the server was asked to send the state whole.
     var hasAskedAgain = false
@@ -208,9 +206,11 @@ extension ParticipantMachine {
       return
     }
     if let task = current.task {
-      // Sent again after a lost connection: it is at work. Another one waits for its turn.
-      if task.round != order.round || task.digest != order.digest { self.current?.next = order }
-      return
+      // Sent again after a lost connection: it is at work.
+      guard order.round > task.round else { return }
+      // The server has gone on and would drop the result of the task at work.
+      actions.append(.log(.info, "round \(task.round + 1) is given up: the server has gone on"))
+      self.current?.task = nil
     }
     if let result = current.unacknowledged, result.round == order.round,
       result.digest == DigestPrefix(order.digest)
@@ -280,10 +280,6 @@ extension ParticipantMachine {
     case .failure(let failure):
       actions.append(.log(.error, "round \(round + 1): \(failure)"))
       send(.failure(Failure(run: run, text: failure.description)), &actions)
-    }
-    if let next = current?.next {
-      current?.next = nil
-      ordered(next, &actions)
     }
   }
 

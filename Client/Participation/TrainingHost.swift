@@ -107,12 +107,16 @@ public final class TrainingHost: Sendable {
     }
   }
 
-  /// Does the local steps of a task; `answer` is not called where `cancel` comes first.
+  /// Does the local steps of a task in place of one still at work; `answer` is not called where
+  /// another task or `cancel` comes first.
   func train(
     _ order: TrainingOrder,
     then answer: @escaping @Sendable (Result<LocalResult, ParticipationFailure>) -> Void
   ) {
-    let epoch = epoch.withLock { $0 }
+    let epoch = epoch.withLock { epoch in
+      epoch += 1
+      return epoch
+    }
     loop.submit { [self] in
       let result = Self.attempt { try steps(of: order, epoch) }
       guard epoch == self.epoch.withLock({ $0 }) else { return }
