@@ -16,6 +16,7 @@ public final class ParticipationService: Sendable {
     var machine: ParticipantMachine
     var client: TransportClient?
     var failures = 0
+    var isConnected = false
     var isStopping = false
 
     init(_ machine: ParticipantMachine) { self.machine = machine }
@@ -26,6 +27,7 @@ public final class ParticipationService: Sendable {
   private let host: TrainingHost
   private let store: VersionStore
   private let policy: ReconnectPolicy
+  private let patience: Duration
   private let random: @Sendable () -> UInt64
   private let log: Log
   private let onEnd: @Sendable (RunEnd) -> Void
@@ -34,6 +36,7 @@ public final class ParticipationService: Sendable {
   ///
   /// - Parameters:
   ///   - loop: the thread of the machine; it serves nothing else.
+  ///   - patience: how long a client that cannot take part in a run waits before it looks again.
   ///   - random: 64 bits for the jitter between attempts to connect.
   ///   - onEnd: told of every run that is over, on the machine's thread.
   public init(
@@ -42,6 +45,7 @@ public final class ParticipationService: Sendable {
     store: VersionStore,
     loop: EventLoop,
     policy: ReconnectPolicy = ReconnectPolicy(),
+    patience: Duration = .seconds(60),
     random: @escaping @Sendable () -> UInt64 = { .random(in: 0 ... .max) },
     log: Log,
     onEnd: @escaping @Sendable (RunEnd) -> Void
@@ -51,6 +55,7 @@ public final class ParticipationService: Sendable {
     self.host = host
     self.store = store
     self.policy = policy
+    self.patience = patience
     self.random = random
     self.log = log
     self.onEnd = onEnd
@@ -85,6 +90,7 @@ public final class ParticipationService: Sendable {
     switch event {
     case .connected(_, _, let address):
       log.info("connected to \(address)")
+      state.isConnected = true
       tell(.connected)
     case .received(_, let kind, let body, _):
       do throws(CodecError) {
@@ -98,6 +104,7 @@ public final class ParticipationService: Sendable {
       }
     case .backpressure: break
     case .closed(_, let reason, _):
+      state.isConnected = false
       tell(.closed)
       connectAgain(after: reason)
     }
@@ -114,6 +121,16 @@ public final class ParticipationService: Sendable {
     }
   }
 
+  private func prepared(_ run: UInt32, _ result: Result<Preparation, ParticipationFailure>) {
+    tell(.prepared(run: run, result))
+    guard case .failure = result else { return }
+    // A disk may not be mounted yet, a file not be written: greeted again, the server offers the run
+    // again.
+    loop.schedule(after: patience) { [self] in
+      if state.isConnected { tell(.connected) }
+    }
+  }
+
   private func tell(_ event: ParticipantEvent) {
     guard !state.isStopping else { return }
     for action in state.machine.handle(event) { perform(action) }
@@ -124,7 +141,7 @@ public final class ParticipationService: Sendable {
     case .send(let message): state.client?.send(kind: message.kind.rawValue, body: message.body)
     case .prepare(let run, let configuration):
       host.prepare(run, configuration) { [self] result in
-        loop.submit { [self] in tell(.prepared(run: run, result)) }
+        loop.submit { [self] in prepared(run, result) }
       }
     case .train(let order):
       host.train(order) { [self] result in

@@ -53,6 +53,7 @@ final class ProductionClient: Sendable {
       store: store,
       loop: participation,
       policy: ReconnectPolicy(first: .milliseconds(5), longest: .milliseconds(20)),
+      patience: .milliseconds(10),
       log: log
     ) { continuation.yield($0) }
     self.service = service

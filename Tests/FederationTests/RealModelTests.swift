@@ -86,7 +86,9 @@ import WireProtocol
     }
   }
 
-  @Test func `what a client cannot do is told at the server in the client's words`() async throws {
+  @Test func `what a client cannot do is told at the server in its words, until it can`()
+    async throws
+  {
     let tiny = try TinyModel(clients: 1)
     let folder = TemporaryFolder()
     let loop = try EventLoop()
@@ -114,6 +116,9 @@ import WireProtocol
     }
     #expect(text.contains("nothing.jsonl"))
     line.stop()
+    tiny.copyExamples(to: "nothing.jsonl")
+    let end = await client.ends.first { _ in true }
+    #expect(end?.outcome == .completed)
     client.stop()
     server.stop()
     loop.stop()

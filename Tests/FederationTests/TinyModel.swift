@@ -26,11 +26,9 @@ struct TinyModel: ~Copyable {
     var all = ""
     var files: [String] = []
     for client in 0..<clients {
-      let lines = (0..<6 + client).map { row in
-        Self.line(client, "\(client) says \(row * row) and \(client * row + 3), then stops.")
-      }
-      files.append(folder.write("client-\(client).jsonl", lines.joined()))
-      all += lines.joined()
+      let lines = Self.examples(of: client)
+      files.append(folder.write("client-\(client).jsonl", lines))
+      all += lines
     }
     self.files = files
     together = folder.write("together.jsonl", all)
@@ -38,6 +36,11 @@ struct TinyModel: ~Copyable {
   }
 
   var path: String { folder.path }
+
+  /// Puts a copy of the first client's examples under another name.
+  func copyExamples(to name: String) {
+    _ = folder.write(name, Self.examples(of: 0))
+  }
 
   /// A run of the model over `rounds` rounds.
   func run(rounds: Int, clients: Int) throws -> RunConfiguration {
@@ -58,6 +61,12 @@ struct TinyModel: ~Copyable {
         """.utf8
       )
     )
+  }
+
+  private static func examples(of client: Int) -> String {
+    (0..<6 + client).map { row in
+      line(client, "\(client) says \(row * row) and \(client * row + 3), then stops.")
+    }.joined()
   }
 
   private static func line(_ client: Int, _ text: String) -> String {
