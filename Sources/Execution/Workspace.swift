@@ -14,6 +14,7 @@ public import Tensors
   public let table: WeightTable
   /// Threads that share the work.
   public let team: ThreadTeam
+  private let perturbs: Bool
   let master: AlignedBuffer
   let signs: AlignedBuffer
   let vectors: AlignedBuffer
@@ -28,11 +29,15 @@ public import Tensors
   private(set) var generation = 0
 
   /// A workspace at the base weights.
-  public init(_ table: WeightTable, team: ThreadTeam) {
+  ///
+  /// - Parameter perturbs: whether plans will run along directions; one that trains by gradients alone
+  ///   needs no memory for signs.
+  public init(_ table: WeightTable, team: ThreadTeam, perturbs: Bool = true) {
     self.table = table
     self.team = team
     master = AlignedBuffer(floats: table.trainableCount)
-    signs = AlignedBuffer(byteCount: (table.trainableCount + 127) / 128 * 16)
+    self.perturbs = perturbs
+    signs = AlignedBuffer(byteCount: perturbs ? (table.trainableCount + 127) / 128 * 16 : 0)
     var offsets: [Int: Int] = [:]
     var end = 0
     for (position, entry) in table.entries.enumerated()
@@ -41,7 +46,7 @@ public import Tensors
       end += (entry.tensor.shape.elementCount + 15) & ~15
     }
     vectorOffsets = offsets
-    vectors = AlignedBuffer(floats: end)
+    vectors = AlignedBuffer(floats: perturbs ? end : 0)
     resetToBase()
   }
 
@@ -78,6 +83,29 @@ public import Tensors
       )
     }
   }
+
+  /// Fills the arena, with `guardBytes` more than plans asked for, with one byte, so that what a run
+  /// touches shows.
+  public func poison(guardBytes: Int = 4096) {
+    arena = AlignedBuffer(byteCount: arena.byteCount + guardBytes)
+    unsafe arena.baseAddress.initializeMemory(
+      as: UInt8.self,
+      repeating: Self.poisonByte,
+      count: arena.byteCount
+    )
+    generation += 1
+  }
+
+  /// Bytes of the arena up to the last that runs have changed since `poison`.
+  public var touchedBytes: Int {
+    var end = arena.byteCount
+    let bytes = unsafe arena.baseAddress.assumingMemoryBound(to: UInt8.self)
+    while end > 0, unsafe bytes[end - 1] == Self.poisonByte { end -= 1 }
+    return end
+  }
+
+  /// As part of a float a large number, so that who reads what nobody wrote is seen.
+  private static let poisonByte: UInt8 = 0x7e
 
   // MARK: Weights
 
@@ -126,6 +154,7 @@ public import Tensors
 
   /// Generates the direction that the next perturbed runs and `move` use.
   public func setDirection(_ direction: Direction) {
+    precondition(perturbs, "a workspace without room for directions")
     guard direction != present else { return }
     present = direction
     let count = table.trainableCount

@@ -35,15 +35,18 @@ public final class TrainerWorkspace {
 
   /// A workspace at the base weights.
   ///
-  /// - Parameter hoistsFrozenPrefix: whether the part before the first tensor that can change is
+  /// - Parameters:
+  ///   - hoistsFrozenPrefix: whether the part before the first tensor that can change is
   ///   computed once an example and kept.
+  ///   - perturbs: whether it will train along directions, not only by gradients.
   public init(
     _ model: LoadedModel,
     team: ThreadTeam,
-    hoistsFrozenPrefix: Bool = true
+    hoistsFrozenPrefix: Bool = true,
+    perturbs: Bool = true
   ) throws(FineTuningError) {
     self.model = model
-    workspace = Workspace(model.table, team: team)
+    workspace = Workspace(model.table, team: team, perturbs: perturbs)
     let smallest = GraphRequest(sequences: 1, positions: 1, head: model.head, hasLoss: true)
     let graph = try FineTuningError.inModel(model.request.directory) {
       try model.graph(smallest)
@@ -186,7 +189,13 @@ public final class TrainerWorkspace {
         BoundaryValue(name: name, graph.type(of: end.value).shape, sequences: batch.sequences)
       }
     }
-    let plan = ExecutionPlan(graph, threads: workspace.team.threadCount)
+    // Inputs of a training step are set before each.
+    let keepsInputs = if case .training = part { false } else { true }
+    let plan = ExecutionPlan(
+      graph,
+      threads: workspace.team.threadCount,
+      keepsInputs: keepsInputs
+    )
     let bound = try FineTuningError.inPlan { () throws(ExecutionError) in
       try BoundPlan(plan, in: workspace)
     }

@@ -16,6 +16,8 @@ public struct ExecutionPlan: Sendable {
   public let stateBytes: Int
   /// Scratch a thread needs, in bytes, a multiple of 64.
   public let scratchBytes: Int
+  /// Whether inputs are still there after a run.
+  public let keepsInputs: Bool
 
   /// Memory of a value: an offset in bytes, a multiple of 64.
   public enum Place: Sendable, Hashable {
@@ -28,9 +30,13 @@ public struct ExecutionPlan: Sendable {
   }
 
   /// Plans `graph` for a team of `threads`.
-  public init(_ graph: Graph, threads: Int) {
+  ///
+  /// - Parameter keepsInputs: whether inputs are still there after a run; else whoever runs the plan
+  ///   sets them before each run, and their memory serves others once they are read.
+  public init(_ graph: Graph, threads: Int, keepsInputs: Bool = true) {
     self.graph = graph
-    let lifetimes = Lifetimes(graph)
+    self.keepsInputs = keepsInputs
+    let lifetimes = Lifetimes(graph, keepsInputs: keepsInputs)
     let plan = MemoryPlan(lifetimes.intervals)
     var constants: [ValueID: Int] = [:]
     var end = 0
@@ -91,61 +97,5 @@ extension ExecutionPlan: CustomStringConvertible {
         + "thread, \(graph.flops) flops"
     )
     return lines.joined(separator: "\n")
-  }
-}
-
-/// From which step to which each value is alive, after values have been merged in place.
-private struct Lifetimes {
-  private(set) var intervals: [MemoryPlan.Interval] = []
-  /// The interval that holds each value.
-  private(set) var intervalOfValue: [Int]
-
-  init(_ graph: Graph) {
-    let end = graph.nodes.count
-    var first = [Int](repeating: 0, count: graph.values.count)
-    var last = [Int](repeating: 0, count: graph.values.count)
-    // Inputs stay for the next run: a second pass may read them again.
-    for (_, value) in graph.inputs { last[value.index] = end }
-    for (step, node) in graph.nodes.enumerated() {
-      for value in node.inputs { last[value.index] = max(last[value.index], step) }
-      for value in node.outputs { (first[value.index], last[value.index]) = (step, step) }
-    }
-    for (_, value) in graph.outputs { last[value.index] = end }
-    // A value that takes over the memory of one that dies shares its interval.
-    var owner = Array(graph.values.indices)
-    let constants = Set(
-      graph.constants.map(\.value.index) + graph.states.map(\.value.index)
-    )
-    for (step, node) in graph.nodes.enumerated() {
-      guard let output = node.outputs.first else { continue }
-      for position in node.operation.overwritableInputs {
-        let input = node.inputs[position]
-        let dies = last[input.index] == step && first[input.index] < step
-        let readOnce = node.inputs.filter { $0 == input }.count == 1
-        let kept = owner[input.index]
-        guard dies, readOnce, !constants.contains(input.index),
-          graph.type(of: input) == graph.type(of: output)
-        else { continue }
-        owner[output.index] = kept
-        break
-      }
-    }
-    var lastOfOwner = last
-    for value in graph.values.indices {
-      lastOfOwner[owner[value]] = max(lastOfOwner[owner[value]], last[value])
-    }
-    intervalOfValue = owner
-    var position: [Int: Int] = [:]
-    for value in graph.values.indices where owner[value] == value && !constants.contains(value) {
-      position[value] = intervals.count
-      intervals.append(
-        .init(
-          bytes: graph.values[value].byteCount,
-          first: first[value],
-          last: lastOfOwner[value]
-        )
-      )
-    }
-    intervalOfValue = owner.map { position[$0] ?? 0 }
   }
 }

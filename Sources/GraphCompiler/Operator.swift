@@ -102,6 +102,8 @@ public enum GraphError: Error, CustomStringConvertible, Equatable {
   case parameterShape(name: String, first: String, second: String)
   /// No value of this name.
   case unknownValue(name: String)
+  /// A plan needs more memory than there is.
+  case overBudget(String)
   /// A gradient would have to pass through an operator without a rule for it.
   case noGradient(operation: String)
 
@@ -112,6 +114,7 @@ public enum GraphError: Error, CustomStringConvertible, Equatable {
     case .parameterShape(let name, let first, let second):
       "parameter \(name) is used as \(first) and as \(second)"
     case .unknownValue(let name): "the graph has no value named \(name)"
+    case .overBudget(let reason): reason
     case .noGradient(let operation):
       "no gradient passes through \(operation); freeze every parameter before it"
     }

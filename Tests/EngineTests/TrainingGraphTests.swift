@@ -44,7 +44,10 @@ struct TrainingGraphTests {
   ) throws -> [String: [Float]] {
     let table = random.table(trainable: Set(training.trainable.map(\.name)))
     let workspace = Workspace(table, team: ThreadTeam(threads: threads))
-    let plan = try BoundPlan(ExecutionPlan(training.graph, threads: threads), in: workspace)
+    let plan = try BoundPlan(
+      ExecutionPlan(training.graph, threads: threads, keepsInputs: false),
+      in: workspace
+    )
     for (step, rate) in rates.enumerated() {
       for (name, values) in random.integers { try plan.set(name, integers: values) }
       try plan.set(TrainingGraph.lossGradients, floats: inputs(random, step: step))
