@@ -6,10 +6,10 @@ import Glibc
 import SimulatedFederation
 import Testing
 
-/// Real clients that are killed again and again, at moments that a seed chooses, as the server is in
-/// `KillTests`.
+/// Real clients that are killed again and again, at moments that a seed chooses, and the server now and
+/// then; by itself it is killed in `KillTests`.
 @Suite struct ClientKillTests {
-  @Test func `clients killed at any moment change no bit`() async throws {
+  @Test func `clients and server killed at any moment change no bit`() async throws {
     let tiny = try TinyModel(clients: 3)
     let run = try tiny.run(rounds: 40, clients: 3)
     var simulation = try SimulatedFederation(run, work: try SimulatedModel(run), workers: 1)
@@ -25,7 +25,12 @@ import Testing
         if kills < KillTests.kills {
           // The moment is the point: from before the client has its model to many rounds later.
           try await Task.sleep(for: .milliseconds(Int(moments.next() % 250)))
-          try scene.killClient(Int(moments.next() % 3))
+          let victim = Int(moments.next() % 8)
+          if victim == 7 {
+            try await scene.killServer()
+          } else {
+            try scene.killClient(victim % 3)
+          }
           kills += 1
         } else {
           try await scene.end(of: runs)
@@ -41,10 +46,11 @@ import Testing
 final class ClientScene {
   private let server: ServerProcess
   private let clients: [ServerProcess]
-  private let line: AdminLine
+  private let folder: String
+  private var line: AdminLine
 
   init(_ tiny: borrowing TinyModel) async throws {
-    let folder = "\(tiny.path)/server"
+    folder = "\(tiny.path)/server"
     let log = "\(tiny.path)/log"
     let listen = "127.0.0.1:\(KillScene.freePort())"
     _ = try ServerProcess.run("fedserver", ["init", folder, "--listen", listen], log: log)
@@ -79,6 +85,13 @@ final class ClientScene {
   func killClient(_ index: Int) throws {
     clients[index].kill(SIGKILL)
     try clients[index].start()
+  }
+
+  func killServer() async throws {
+    line.stop()
+    server.kill(SIGKILL)
+    try server.start()
+    line = try await AdminLine.open(folder)
   }
 
   func end(of run: Int) async throws {
