@@ -69,6 +69,7 @@ let package = Package(
     library("SharedRandomness", "CKernels", "Codecs"),
     library("Telemetry"),
     library("CommandLineTool", "Codecs"),
+    library("Reporting"),
 
     // 2
     library("Tensors", "CKernels", "Codecs"),
@@ -138,6 +139,7 @@ let package = Package(
       "FineTuning",
       "FederatedAlgorithms",
       "FederatedCore",
+      "Reporting",
       "RunLedger",
       "Transport",
       "WireProtocol",
@@ -192,6 +194,7 @@ let package = Package(
       "FederatedCore",
       "ModelFiles",
       "Tensors",
+      "Reporting",
       "Codecs",
       "Telemetry",
       "CommandLineTool"
@@ -242,6 +245,7 @@ let package = Package(
       "FederatedCore",
       "FederatedAlgorithms",
       "ModelFiles",
+      "Reporting",
       "RunLedger",
       "Coordination",
       "Participation",
@@ -253,6 +257,7 @@ let package = Package(
       "SharedRandomness"
     ),
     tests("DatasetsTests", "Datasets", "ModelFiles", "Codecs", "SharedRandomness"),
+    tests("ReportingTests", "Reporting"),
     tests("CommandLineToolTests", "CommandLineTool", "Codecs"),
     tests("RepositoryTests"),
 

@@ -16,6 +16,8 @@ public struct RoundReport: Sendable, Equatable {
   public let clients: Int
   /// Names of the clients whose contributions count.
   public let contributors: [String]
+  /// How many versions late each of these was, in the same order.
+  public let ages: [UInt32]
   /// Clients that were asked and failed or were lost.
   public let failures: Int
   /// Mean training loss over the contributors, NaN where none had a finite one.
@@ -73,6 +75,7 @@ public struct RoundReport: Sendable, Equatable {
       .init("sampled", .integer(Int64(sampled))),
       .init("clients", .integer(Int64(clients))),
       .init("results", .integer(Int64(contributors.count))),
+      .init("ages", .array(ages.map { .integer(Int64($0)) })),
       .init("failures", .integer(Int64(failures))),
       .init("training_loss", .number(trainingLoss)),
       .init("loss_before", number(before?.loss)),

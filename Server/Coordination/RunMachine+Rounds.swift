@@ -238,6 +238,7 @@ extension RunMachine {
       sampled: tasks.count,
       clients: clients.count,
       contributors: contributions.map { clients[Int($0.task.client)].name },
+      ages: contributions.map { round - $0.task.round },
       failures: failed.subtracting(arrivals.map(\.client)).count,
       trainingLoss: losses.reduce(0) { $0 + Double($1) } / Double(losses.count),
       digest: digest,

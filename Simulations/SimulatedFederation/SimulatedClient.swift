@@ -11,6 +11,8 @@ struct SimulatedClient {
   var peer: PeerNumber?
   /// The task at work: what its result is asked for with.
   var ticket: Int?
+  /// When the task at work began.
+  var begun: Duration = .zero
   /// Bytes of frames since the last round that counted the client.
   var traffic = FrameTraffic()
 }

@@ -1,7 +1,9 @@
 // Apache-2.0.
+import Codecs
 public import Coordination
 public import FederatedCore
 import Participation
+public import Reporting
 import RunLedger
 public import Telemetry
 import WireProtocol
@@ -36,7 +38,9 @@ public struct SimulatedFederation<Work: SimulatedWork> {
     /// Virtual time from the first event to the last.
     public let duration: Duration
     /// Tasks done by clients.
-    public let tasks: Int
+    public var tasks: Int { record.tasks.count }
+    /// What a report tells.
+    public let record: RunRecord
   }
 
   private let work: Work
@@ -56,7 +60,11 @@ public struct SimulatedFederation<Work: SimulatedWork> {
   private var now: Duration = .zero
   /// What rounds cost whose reports are to come.
   private var costs: [UInt32: RoundReport.Traffic] = [:]
-  private var tasks = 0
+  /// When rounds were folded whose reports are to come, and the bytes of all clients by then.
+  private var moments: [UInt32: (time: Duration, bytes: Int)] = [:]
+  private var bytes = 0
+  private var versions: [RunRecord.Version] = []
+  private var tasks: [RunRecord.Task] = []
   private var refusal: String?
   private var isOver = false
 
@@ -120,7 +128,15 @@ public struct SimulatedFederation<Work: SimulatedWork> {
     guard view.state == RunState.completed.rawValue else {
       throw SimulationError.failed(view.detail)
     }
-    return Outcome(view: view, duration: now, tasks: tasks)
+    let record = RunRecord(
+      name: configuration.name,
+      facts: facts(view),
+      versions: versions,
+      tasks: tasks,
+      clients: clients.count,
+      duration: now.inSeconds
+    )
+    return Outcome(view: view, duration: now, record: record)
   }
 
   private mutating func happen(_ event: Event) throws {
@@ -134,7 +150,14 @@ public struct SimulatedFederation<Work: SimulatedWork> {
       guard clients[index].ticket == ticket else { return }
       clients[index].ticket = nil
       guard case .trained(let result)? = queue.result(ticket) else { return }
-      tasks += 1
+      tasks.append(
+        RunRecord.Task(
+          client: index,
+          start: clients[index].begun.inSeconds,
+          end: now.inSeconds,
+          base: Int(round)
+        )
+      )
       try tell(index, .trained(run: run, round: round, result))
     case .evaluated(let run, let version, let ticket):
       guard case .evaluated(let result)? = queue.result(ticket) else { return }
@@ -173,7 +196,7 @@ public struct SimulatedFederation<Work: SimulatedWork> {
       case .send(let peer, let message):
         guard let index = clientOf[peer] else { continue }
         let body = message.body
-        clients[index].traffic.down += Self.frameBytes(message.kind, body)
+        count(Self.frameBytes(message.kind, body), \.down, of: index)
         events.add(.down(client: index, peer, kind: message.kind.rawValue, body: body), at: now)
       case .close(let peer):
         if let index = clientOf[peer] { events.add(.lost(client: index, peer), at: now) }
@@ -188,8 +211,10 @@ public struct SimulatedFederation<Work: SimulatedWork> {
       case .answer(_, .success): break
       case .answer(_, .failure(let failure)): refusal = failure.description
       case .log(let level, let text): log.write(level, text)
-      case .folded(_, let round, let contributors): costs[round] = cost(of: contributors)
-      case .report(let report): onReport(report, costs.removeValue(forKey: report.round))
+      case .folded(_, let round, let contributors):
+        costs[round] = cost(of: contributors)
+        moments[round] = (now, bytes)
+      case .report(let report): tell(report)
       case .finished: isOver = true
       }
     }
@@ -202,7 +227,7 @@ public struct SimulatedFederation<Work: SimulatedWork> {
       case .send(let message):
         guard let peer = clients[index].peer else { continue }
         let body = message.body
-        clients[index].traffic.up += Self.frameBytes(message.kind, body)
+        count(Self.frameBytes(message.kind, body), \.up, of: index)
         events.add(.up(peer, kind: message.kind.rawValue, body: body), at: now)
       case .prepare(let run, _):
         let preparation = Preparation(
@@ -222,6 +247,7 @@ public struct SimulatedFederation<Work: SimulatedWork> {
     if let old = clients[index].ticket { queue.forget(old) }
     let ticket = queue.add(.train(client: index, order))
     clients[index].ticket = ticket
+    clients[index].begun = now
     let duration = clients[index].stepTime * order.task.steps
     events.add(
       .trained(client: index, ticket: ticket, run: order.run, round: order.task.round),
@@ -235,6 +261,53 @@ public struct SimulatedFederation<Work: SimulatedWork> {
 
   private static func frameBytes(_ kind: Message.Kind, _ body: [UInt8]) -> Int {
     Frame.packed(kind: kind.rawValue, body: body).encoded.count
+  }
+
+  /// What the foot of a report says.
+  private func facts(_ view: CoordinatorMachine.RunView) -> [(String, String)] {
+    var facts = ["algorithm", "schedule", "data", "simulation"].map { key in
+      (key, configuration.json[key]?.serialized() ?? "")
+    }
+    facts.append(("trainable", configuration.trainable.joined(separator: " ")))
+    facts.append(("seed", "\(configuration.seed)"))
+    facts.append(("configuration", configuration.digest.description))
+    facts.append(("base weights", work.base.description))
+    facts.append(("final version", view.digest?.description ?? "none"))
+    return facts
+  }
+
+  private mutating func count(
+    _ count: Int,
+    _ way: WritableKeyPath<FrameTraffic, Int>,
+    of index: Int
+  ) {
+    clients[index].traffic[keyPath: way] += count
+    bytes += count
+  }
+
+  private mutating func tell(_ report: RoundReport) {
+    if versions.isEmpty {
+      versions.append(version(0, (.zero, 0), [], report.before))
+    }
+    let moment = moments.removeValue(forKey: report.round) ?? (now, bytes)
+    versions.append(version(Int(report.round), moment, report.ages.map { Int($0) }, report.after))
+    onReport(report, costs.removeValue(forKey: report.round))
+  }
+
+  private func version(
+    _ number: Int,
+    _ moment: (time: Duration, bytes: Int),
+    _ ages: [Int],
+    _ score: VersionScore?
+  ) -> RunRecord.Version {
+    RunRecord.Version(
+      number: number,
+      time: moment.time.inSeconds,
+      bytes: Double(moment.bytes),
+      ages: ages,
+      loss: score?.loss,
+      accuracy: score?.accuracy
+    )
   }
 
   /// Mean bytes of the contributors since they were last counted.

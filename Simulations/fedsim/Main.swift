@@ -4,6 +4,7 @@ import CommandLineTool
 /// The commands: one file and one line each.
 let commands: [Command] = [
   runCommand,
+  compareCommand,
   scheduleCommand,
 ]
 

@@ -28,9 +28,7 @@ let runCommand = Command(
   let path = arguments.operands[0]
   let configuration: RunConfiguration
   do {
-    var changes = try arguments.allValues("set").map { try RunFile.Change($0) }
-    if let seed = arguments.value("seed") { changes.append(try RunFile.Change("seed=\(seed)")) }
-    configuration = try RunFile.read(path, changing: changes)
+    configuration = try RunFile.read(path, changing: try arguments.changes())
   } catch {
     throw CommandFailure("\(path): \(error)", code: .usage)
   }
@@ -98,5 +96,15 @@ private func report<Work>(
         + "\(decimal(outcome.duration.inSeconds, 1)) virtual seconds in \(decimal(seconds, 1)) s"
     )
     if let digest = view.digest { console.write("digest \(digest)") }
+  }
+}
+
+extension Arguments {
+  /// Other values of keys that `--seed` and `--set` give.
+  func changes() throws(FederationError) -> [RunFile.Change] {
+    var changes: [RunFile.Change] = []
+    for text in allValues("set") { changes.append(try RunFile.Change(text)) }
+    if let seed = value("seed") { changes.append(try RunFile.Change("seed=\(seed)")) }
+    return changes
   }
 }

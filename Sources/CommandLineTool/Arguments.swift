@@ -53,7 +53,7 @@ public struct Arguments: Sendable {
     if operands.count < required.count {
       throw .usage("missing \(required[operands.count].placeholder)")
     }
-    if operands.count > command.operands.count {
+    if operands.count > command.operands.count, command.operands.last?.isRepeated != true {
       throw .usage("unexpected operand \"\(operands[command.operands.count])\"")
     }
   }

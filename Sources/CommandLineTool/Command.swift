@@ -34,12 +34,20 @@ public struct Operand: Sendable {
   public let summary: String
   /// Whether the command refuses to run without it.
   public let isRequired: Bool
+  /// Whether any number more may follow; for the last operand only.
+  public let isRepeated: Bool
 
   /// An operand.
-  public init(_ placeholder: String, _ summary: String, isRequired: Bool = true) {
+  public init(
+    _ placeholder: String,
+    _ summary: String,
+    isRequired: Bool = true,
+    isRepeated: Bool = false
+  ) {
     self.placeholder = placeholder
     self.summary = summary
     self.isRequired = isRequired
+    self.isRepeated = isRepeated
   }
 }
 
@@ -83,6 +91,7 @@ public struct Command: Sendable {
     var line = "usage: \(program) \(name)"
     for operand in operands {
       line += operand.isRequired ? " \(operand.placeholder)" : " [\(operand.placeholder)]"
+      if operand.isRepeated { line += " …" }
     }
     line += options.isEmpty ? "" : " [options]"
     var rows = operands.map { ($0.placeholder, $0.summary) }

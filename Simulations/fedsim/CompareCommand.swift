@@ -1,0 +1,78 @@
+// Apache-2.0.
+import Codecs
+import CommandLineTool
+import Coordination
+import FederatedCore
+import FineTuning
+import ModelFiles
+import Reporting
+import SimulatedFederation
+import Telemetry
+
+let compareCommand = Command(
+  "compare",
+  "Simulate runs one after another and write one page that compares them.",
+  operands: [
+    Operand("RUN.json5", "Run files with a simulation object.", isRepeated: true)
+  ],
+  options: [
+    .value("out", "FILE.html", "The page (comparison.html); FILE.csv and FILE.json lie beside it."),
+    .value("title", "TEXT", "Its title."),
+    .value("target", "NUMBER", "A value of the metric to be reached; may be repeated."),
+    .value("workers", "N", "Threads that train clients; changes no bit of the result."),
+    .value("set", "KEY=VALUE", "Another value of a key in all runs."),
+  ],
+  notes: """
+    Runs of one simulation.clients, speed and seed meet identical luck, so what differs is what you
+    changed. Time is virtual. The page needs nothing from elsewhere.
+    """
+) { arguments, console in
+  var runs: [(RunRecord, JSONValue)] = []
+  let changes = try arguments.changes()
+  for path in arguments.operands {
+    let configuration: RunConfiguration
+    do { configuration = try RunFile.read(path, changing: changes) } catch {
+      throw CommandFailure("\(path): \(error)", code: .usage)
+    }
+    let outcome = try simulate(
+      configuration,
+      workers: try arguments.integer("workers", in: 1...1024),
+      console
+    )
+    runs.append((outcome.record, outcome.view.json))
+  }
+  let targets = try arguments.allValues("target").map { text throws(CommandFailure) in
+    guard let value = Double(text) else { throw .usage("--target: a number, not \(text)") }
+    return value
+  }
+  let page = ReportPage(
+    title: arguments.value("title") ?? "Comparison of runs",
+    runs.map(\.0),
+    command: "fedsim compare " + arguments.operands.joined(separator: " "),
+    targets: targets
+  )
+  let out = arguments.value("out") ?? "comparison.html"
+  let stem = out.hasSuffix(".html") ? String(out.dropLast(5)) : out
+  try ModelFolder.write(Array(page.html.utf8), to: out)
+  try ModelFolder.write(Array(page.csv.utf8), to: stem + ".csv")
+  let json = JSONValue.array(runs.map(\.1)).serialized(pretty: true) + "\n"
+  try ModelFolder.write(Array(json.utf8), to: stem + ".json")
+  console.write("\(out) written, \(stem).csv and \(stem).json beside it")
+  return .ok
+}
+
+/// Runs one and says its rounds on standard error.
+private func simulate(
+  _ configuration: RunConfiguration,
+  workers: Int?,
+  _ console: Console
+) throws -> SimulatedFederation<SimulatedModel>.Outcome {
+  let work = try SimulatedModel(configuration)
+  var federation = try SimulatedFederation(
+    configuration,
+    work: work,
+    workers: workers,
+    log: Log(minimum: .warning) { console.note($0) }
+  ) { report, traffic in console.note("\(configuration.name): \(report.line(traffic))") }
+  return try federation.run()
+}

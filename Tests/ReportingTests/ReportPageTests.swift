@@ -1,0 +1,100 @@
+// Apache-2.0.
+import Testing
+
+@testable import Reporting
+
+@Suite struct ReportPageTests {
+  private static func record(
+    _ name: String,
+    losses: [Double?],
+    accuracies: [Double?]? = nil,
+    step: Double = 10
+  ) -> RunRecord {
+    RunRecord(
+      name: name,
+      facts: [("seed", "1")],
+      versions: losses.enumerated().map { index, loss in
+        RunRecord.Version(
+          number: index,
+          time: Double(index) * step,
+          bytes: Double(index) * 1000,
+          ages: index == 0 ? [] : [0, index - 1],
+          loss: loss,
+          accuracy: accuracies?[index]
+        )
+      },
+      tasks: [
+        RunRecord.Task(client: 0, start: 0, end: 10, base: 0),
+        RunRecord.Task(client: 1, start: 0, end: 5, base: 0),
+      ],
+      clients: 2,
+      duration: 20
+    )
+  }
+
+  @Test func `a page shows what it was given and loads nothing`() {
+    let page = ReportPage(
+      title: "a < b & \"c\"",
+      [Self.record("one", losses: [3, 2.5, 2]), Self.record("<two>", losses: [3, 2.9, 2.8])],
+      command: "fedsim compare x.json5"
+    )
+    let html = page.html
+    #expect(html.contains("<title>a &lt; b &amp; &quot;c&quot;</title>"))
+    #expect(html.contains("&lt;two&gt;") && !html.contains("<two>"))
+    #expect(html.contains("fedsim compare x.json5"))
+    for outside in ["http", "src=", "<script", "@import", "url("] {
+      #expect(!html.contains(outside))
+    }
+    #expect(html.contains("not reached"))
+    #expect(html.contains("prefers-color-scheme:dark") && html.contains("@media print"))
+  }
+
+  @Test func `targets are reached by the first version that is good enough`() {
+    let run = Self.record("one", losses: [3, nil, 2.2, 2])
+    #expect(run.reached(2.5, accuracy: false)?.number == 2)
+    #expect(run.reached(1, accuracy: false) == nil)
+    let exact = Self.record("two", losses: [3, 2], accuracies: [0.1, 0.6])
+    #expect(exact.reached(0.5, accuracy: true)?.time == 10)
+  }
+
+  @Test func `idle share, lateness and tasks are counted`() {
+    let run = Self.record("one", losses: [3, 2, 1])
+    // 15 of 2 · 20 seconds worked.
+    #expect(run.idleShare == 1 - 15.0 / 40)
+    #expect(run.ageCounts == [3, 1])
+    #expect(run.participation == [1, 1])
+  }
+
+  @Test func `the CSV has a line a version`() {
+    let page = ReportPage(
+      title: "t",
+      [Self.record("o\"ne", losses: [3, nil])],
+      command: ""
+    )
+    #expect(
+      page.csv == """
+        run,version,seconds,bytes,contributions,mean_age,loss,accuracy
+        "o""ne",0,0.0,0.0,0,0.0,3.0,
+        "o""ne",1,10.0,1000.0,2,0.0,,
+
+        """
+    )
+  }
+
+  @Test func `a run that was never evaluated has a page too`() {
+    let html = ReportPage(title: "t", [Self.record("one", losses: [nil])], command: "").html
+    #expect(html.contains("no version was evaluated"))
+    #expect(ReportPage(title: "t", [], command: "").html.contains("</html>"))
+  }
+
+  @Test func `numbers are short, ticks round and within`() {
+    #expect(short(0) == "0" && short(1234) == "1.23k" && short(0.25) == "0.25")
+    #expect(short(12_345_678) == "12.3M" && short(.nan) == "–" && short(-3.5) == "-3.5")
+    let scale = Scale([0.3, 9.7], to: 0...100)
+    #expect(scale.ticks(5) == [2, 4, 6, 8])
+    #expect(scale.place(0.3) == 0 && scale.place(9.7) == 100)
+    let decades = Scale([300, 40_000], to: 0...1, isLogarithmic: true)
+    #expect(decades.ticks(5) == [500, 1000, 2000, 5000, 10_000, 20_000])
+    #expect(Scale([], to: 0...1).ticks(4).allSatisfy { $0.isFinite })
+  }
+}
