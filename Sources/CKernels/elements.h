@@ -29,10 +29,9 @@ static inline float samara_float_of_f16(uint16_t bits) {
   return samara_float_of_bits(sign | (exponent + 112u) << 23 | fraction << 13);
 }
 
-static inline int64_t samara_element_bytes(int32_t type) { return type == SAMARA_F32 ? 4 : 2; }
-
 static inline float samara_stored_element(const void *data, int32_t type, int64_t index) {
   if (type == SAMARA_F32) return ((const float *)data)[index];
+  if (type == SAMARA_I8) return ((const int8_t *)data)[index];
   uint16_t bits = ((const uint16_t *)data)[index];
   return type == SAMARA_F16 ? samara_float_of_f16(bits) : samara_float_of_bf16(bits);
 }
@@ -43,6 +42,7 @@ static inline int samara_sign_bit(const uint64_t *signs, int64_t bit) {
 
 static inline float samara_weight_element(const samara_weight *w, int64_t row, int64_t column) {
   float value = samara_stored_element(w->data, w->element_type, row * w->row_stride + column);
+  if (w->element_type == SAMARA_I8) value *= w->row_scales[row];
   if (!w->signs) return value;
   int64_t bit = w->sign_offset + row * w->columns + column;
   return value + (samara_sign_bit(w->signs, bit) ? -w->epsilon : w->epsilon);

@@ -24,6 +24,7 @@ static void input_gradient_right(
     float *row = packed + r * NR;                                                          \
     for (int64_t c = k; c < whole; c += LANES) {                                           \
       vec v = load_stored(w->data, type, element + c);                                     \
+      if (type == SAMARA_I8) v *= splat(w->row_scales[n + r]);                             \
       if (has_signs) v = perturbed(v, sign_bits(w->signs, bit + c), w->epsilon);           \
       store(row + (c - k) / NR * (depth * NR) + (c - k) % NR, v);                          \
     }                                                                                      \

@@ -9,6 +9,19 @@ static void materialize(const samara_weight *w, int64_t row_begin, int64_t row_e
   }
 }
 
+static void quantize_rows(
+    const samara_weight *w, int64_t row_begin, int64_t row_end, int8_t *output, float *scales) {
+  for (int64_t r = row_begin; r < row_end; r++, output += w->columns) {
+    float most = 0;
+    for (int64_t c = 0; c < w->columns; c++) most = fmaxf(most, fabsf(samara_weight_element(w, r, c)));
+    float scale = scales[r - row_begin] = most / 127;
+    for (int64_t c = 0; c < w->columns; c++) {
+      float value = scale > 0 ? rintf(samara_weight_element(w, r, c) / scale) : 0;
+      output[c] = (int8_t)fminf(fmaxf(value, -127), 127);
+    }
+  }
+}
+
 static void embedding(
     const samara_weight *w, const int32_t *ids, int64_t count, float *output, int64_t stride) {
   for (int64_t i = 0; i < count; i++) {
@@ -91,6 +104,7 @@ static int64_t multiply_add_flops(void) { return 8; }
 
 void samara_install_scalar_pointwise(samara_kernel_table *table) {
   table->materialize = materialize;
+  table->quantize_rows = quantize_rows;
   table->embedding = embedding;
   table->rms_norm = rms_norm;
   table->layer_norm = layer_norm;

@@ -63,11 +63,12 @@ INLINE void stream_sums(
 #define STREAM_KINDS(count)                                             \
   STREAM(count, f32, SAMARA_F32, 0) STREAM(count, f32s, SAMARA_F32, 1)  \
   STREAM(count, bf16, SAMARA_BF16, 0) STREAM(count, bf16s, SAMARA_BF16, 1) \
-  STREAM(count, f16, SAMARA_F16, 0) STREAM(count, f16s, SAMARA_F16, 1)
+  STREAM(count, f16, SAMARA_F16, 0) STREAM(count, f16s, SAMARA_F16, 1)  \
+  STREAM(count, i8, SAMARA_I8, 0) STREAM(count, i8s, SAMARA_I8, 1)
 #define STREAM_ROW(count)                                                              \
   {                                                                                    \
     {stream_f32_##count, stream_f32s_##count}, {stream_f16_##count, stream_f16s_##count}, \
-        {stream_bf16_##count, stream_bf16s_##count},                                   \
+        {stream_bf16_##count, stream_bf16s_##count}, {stream_i8_##count, stream_i8s_##count}, \
   }
 STREAM_KINDS(1) STREAM_KINDS(2) STREAM_KINDS(4)
 #if LANES == 16
@@ -78,7 +79,7 @@ typedef void stream_function(
     const samara_weight *, const float *, int64_t, int64_t, int64_t, int64_t, float *, float *);
 
 /// By ⌈log2 of the rows⌉, element type, and whether there are signs.
-static stream_function *const streams[][3][2] = {
+static stream_function *const streams[][4][2] = {
     STREAM_ROW(1), STREAM_ROW(2), STREAM_ROW(4),
 #if LANES == 16
     STREAM_ROW(8),

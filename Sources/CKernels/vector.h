@@ -13,6 +13,7 @@
 typedef float vec __attribute__((vector_size(LANES * 4)));
 typedef int32_t ivec __attribute__((vector_size(LANES * 4)));
 typedef uint32_t uvec __attribute__((vector_size(LANES * 4)));
+typedef int8_t bvec __attribute__((vector_size(LANES)));
 typedef uint16_t hvec __attribute__((vector_size(LANES * 2)));
 typedef _Float16 halves __attribute__((vector_size(LANES * 2)));
 
@@ -90,9 +91,14 @@ INLINE int find_lane(vec v, float x) {
 #endif
 }
 
-/// LANES stored elements as floats.
+/// LANES stored elements as floats; of SAMARA_I8 without the scale of their row.
 INLINE vec load_stored(const void *data, int32_t type, int64_t index) {
   if (type == SAMARA_F32) return load((const float *)data + index);
+  if (type == SAMARA_I8) {
+    bvec bytes;
+    memcpy(&bytes, (const int8_t *)data + index, sizeof bytes);
+    return __builtin_convertvector(bytes, vec);
+  }
   const uint16_t *p = (const uint16_t *)data + index;
   if (type == SAMARA_BF16) {
     hvec bits;
@@ -128,6 +134,7 @@ INLINE vec perturbed(vec v, uint32_t bits, float epsilon) {
 /// Columns [column, column + LANES) of a row, perturbed where the weight says so.
 INLINE vec load_weight(const samara_weight *w, int64_t row, int64_t column) {
   vec v = load_stored(w->data, w->element_type, row * w->row_stride + column);
+  if (w->element_type == SAMARA_I8) v *= splat(w->row_scales[row]);
   if (!w->signs) return v;
   int64_t bit = w->sign_offset + row * w->columns + column;
   return perturbed(v, sign_bits(w->signs, bit), w->epsilon);

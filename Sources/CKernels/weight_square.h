@@ -28,6 +28,7 @@ INLINE void load_square(
 #pragma clang loop unroll(full)
   for (int i = 0; i < LANES; i++) {
     square[i] = load_stored(w->data, type, rows->element[i] + k);
+    if (type == SAMARA_I8) square[i] *= splat(w->row_scales[rows->row[i]]);
     if (has_signs) {
       square[i] = perturbed(square[i], sign_bits(w->signs, rows->bit[i] + k), w->epsilon);
     }
@@ -42,6 +43,8 @@ INLINE void load_square(
       if ((w)->signs) body(SAMARA_F32, 1) else body(SAMARA_F32, 0) break;   \
     case SAMARA_BF16:                                                    \
       if ((w)->signs) body(SAMARA_BF16, 1) else body(SAMARA_BF16, 0) break; \
+    case SAMARA_I8:                                                      \
+      if ((w)->signs) body(SAMARA_I8, 1) else body(SAMARA_I8, 0) break;   \
     default:                                                             \
       if ((w)->signs) body(SAMARA_F16, 1) else body(SAMARA_F16, 0)       \
   }

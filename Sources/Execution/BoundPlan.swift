@@ -155,12 +155,7 @@ import Tensors
     for (index, position) in positions.enumerated() {
       let entry = workspace.table.entries[position]
       let shape = entry.tensor.shape
-      var weight = unsafe samara_weight()
-      unsafe weight.rows = shape.rank == 1 ? 1 : Int64(shape.rows)
-      unsafe weight.columns = Int64(shape.columns)
-      unsafe weight.row_stride = weight.columns
-      unsafe weight.data = entry.tensor.bytes
-      unsafe weight.element_type = Int32(entry.tensor.type.rawValue)
+      var weight = unsafe entry.tensor.weight
       if let start = entry.start {
         unsafe weight.data = UnsafeRawPointer(workspace.masterAddress(start))
         unsafe weight.element_type = Int32(ElementType.f32.rawValue)

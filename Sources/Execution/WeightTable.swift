@@ -11,6 +11,8 @@ public import Tensors
   /// How an element is stored.
   public let type: ElementType
   let bytes: UnsafeRawPointer
+  /// What the elements of each row are multiplied by, of integers.
+  let rowScales: AlignedBuffer?
   private let owner: any AnyObject & Sendable
 
   /// `bytes` hold the elements, aligned for their type, while `owner` lives.
@@ -23,6 +25,7 @@ public import Tensors
     self.shape = shape
     self.type = type
     unsafe self.bytes = bytes
+    rowScales = nil
     self.owner = owner
   }
 
@@ -32,6 +35,44 @@ public import Tensors
     let buffer = AlignedBuffer(floats: floats.count)
     for (index, value) in floats.enumerated() { unsafe buffer.floats[index] = value }
     unsafe self.init(shape: shape, type: .f32, bytes: buffer.baseAddress, owner: buffer)
+  }
+
+  private init(shape: Shape, integers: AlignedBuffer, rowScales: AlignedBuffer) {
+    self.shape = shape
+    type = .i8
+    unsafe bytes = UnsafeRawPointer(integers.baseAddress)
+    self.rowScales = rowScales
+    owner = integers
+  }
+
+  /// The matrix as kernels read it; a vector is one row.
+  @unsafe var weight: samara_weight {
+    var weight = unsafe samara_weight()
+    unsafe weight.data = bytes
+    unsafe weight.rows = Int64(shape.rows)
+    unsafe weight.columns = Int64(shape.columns)
+    unsafe weight.row_stride = weight.columns
+    unsafe weight.element_type = Int32(type.rawValue)
+    unsafe weight.row_scales = rowScales.flatMap { unsafe UnsafePointer($0.floats.baseAddress) }
+    return unsafe weight
+  }
+
+  /// The same matrix in one byte an element: integers of −127 … 127 and a scale for each row, the
+  /// largest magnitude of a row at 127.
+  public func quantized() -> StoredTensor {
+    let integers = AlignedBuffer(byteCount: shape.elementCount)
+    // SAFETY: one byte an element, one scale a row; both are filled before they are shared.
+    var weight = unsafe self.weight
+    let rows = unsafe weight.rows
+    let scales = AlignedBuffer(floats: Int(rows))
+    unsafe KernelTable.current.kernels.pointee.quantize_rows(
+      &weight,
+      0,
+      rows,
+      integers.baseAddress.assumingMemoryBound(to: Int8.self),
+      scales.floats.baseAddress
+    )
+    return StoredTensor(shape: shape, integers: integers, rowScales: scales)
   }
 }
 
@@ -62,6 +103,7 @@ public final class WeightTable: Sendable {
       $0.key.utf8.lexicographicallyPrecedes($1.key.utf8)
     }) {
       let trains = isTrainable(name)
+      precondition(!trains || tensor.type != .i8, "\(name) trains: integers would stay behind")
       let isWidened = !trains && tensor.shape.rank == 1 && tensor.type != .f32
       entries.append(
         Entry(
@@ -104,17 +146,12 @@ public final class WeightTable: Sendable {
 
   private static func widened(_ tensor: StoredTensor) -> AlignedBuffer {
     let buffer = AlignedBuffer(floats: tensor.shape.elementCount)
-    // SAFETY: one row of as many columns as the buffer has floats.
-    var weight = unsafe samara_weight()
-    unsafe weight.data = tensor.bytes
-    unsafe weight.rows = 1
-    unsafe weight.columns = Int64(tensor.shape.elementCount)
-    unsafe weight.row_stride = weight.columns
-    unsafe weight.element_type = Int32(tensor.type.rawValue)
+    // SAFETY: all rows, as many elements as the buffer has floats.
+    var weight = unsafe tensor.weight
     unsafe KernelTable.current.kernels.pointee.materialize(
       &weight,
       0,
-      1,
+      weight.rows,
       buffer.baseAddress.assumingMemoryBound(to: Float.self)
     )
     return buffer

@@ -138,6 +138,7 @@ extension ElementType {
     case .f32: "F32"
     case .f16: "F16"
     case .bf16: "BF16"
+    case .i8: "I8"
     }
   }
 }

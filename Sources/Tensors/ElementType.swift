@@ -8,7 +8,15 @@ public enum ElementType: UInt8, Sendable, Hashable, CaseIterable {
   case f16 = 1
   /// The upper half of binary32.
   case bf16 = 2
+  /// Integers −127 … 127 times a scale of their row; in memory alone, never in a file.
+  case i8 = 3
 
   /// Bytes of one element.
-  public var byteCount: Int { self == .f32 ? 4 : 2 }
+  public var byteCount: Int {
+    switch self {
+    case .f32: 4
+    case .f16, .bf16: 2
+    case .i8: 1
+    }
+  }
 }

@@ -57,7 +57,9 @@ struct LinearGradientTests {
 
   @Test("With respect to the input: fused sums in order, in any ranges", arguments: shapes)
   func input(m: Int, n: Int, k: Int) throws {
-    for (type, offset) in [(ElementType.f32, nil), (.f32, 37), (.bf16, nil), (.f16, 64)] {
+    for (type, offset) in [
+      (ElementType.f32, nil), (.f32, 37), (.bf16, nil), (.f16, 64), (.i8, nil),
+    ] {
       let weight = SampleWeight(
         rows: n,
         columns: k,

@@ -29,6 +29,12 @@ enum Samples {
   /// `count` values in a stored type.
   static func stored(_ count: Int, type: ElementType, seed: Int) -> AlignedBuffer {
     guard type != .f32 else { return floats(count, seed: seed) }
+    if type == .i8 {
+      let buffer = AlignedBuffer(byteCount: count)
+      let bytes = unsafe buffer.baseAddress.assumingMemoryBound(to: Int8.self)
+      for i in 0..<count { unsafe bytes[i] = Int8(value(i, seed: seed) * 127) }
+      return buffer
+    }
     let buffer = AlignedBuffer(byteCount: count * 2)
     let words = unsafe buffer.baseAddress.assumingMemoryBound(to: UInt16.self)
     for i in 0..<count {
@@ -54,6 +60,8 @@ enum Samples {
   // SAFETY: `view` points into the buffers that this object keeps.
   let data: AlignedBuffer
   let signs: AlignedBuffer?
+  /// A scale for each row, of integers.
+  let scales: AlignedBuffer?
   let view: samara_weight
   /// What the weight means: [rows × columns].
   let values: [Float]
@@ -70,7 +78,9 @@ enum Samples {
     let stride = columns + padding
     data = Samples.stored(rows * stride, type: type, seed: seed)
     signs = offset.map { Samples.signs(offset: $0, count: rows * columns, seed: seed + 1) }
+    scales = type == .i8 ? Samples.floats(rows, seed: seed + 2, scale: 1.0 / 64) : nil
     var view = unsafe samara_weight()
+    unsafe view.row_scales = scales.flatMap { unsafe UnsafePointer($0.floats.baseAddress) }
     unsafe view.data = UnsafeRawPointer(data.baseAddress)
     unsafe view.signs = signs.flatMap { unsafe UnsafePointer($0.words.baseAddress) }
     unsafe view.sign_offset = Int64(offset ?? 0)
@@ -90,6 +100,9 @@ enum Samples {
         case .f32: value = unsafe data.floats[i]
         case .f16: value = unsafe Float(Float16(bitPattern: bits[i]))
         case .bf16: value = unsafe Float(bitPattern: UInt32(bits[i]) << 16)
+        case .i8:
+          let byte = unsafe data.baseAddress.load(fromByteOffset: i, as: Int8.self)
+          value = unsafe Float(byte) * (scales?.floats[row] ?? 0)
         }
         if let signs, let offset {
           let bit = offset + row * columns + column

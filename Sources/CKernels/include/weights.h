@@ -8,7 +8,12 @@ extern "C" {
 #endif
 
 /// How an element is stored.
-enum samara_element_type { SAMARA_F32 = 0, SAMARA_F16 = 1, SAMARA_BF16 = 2 };
+enum samara_element_type {
+  SAMARA_F32 = 0,
+  SAMARA_F16 = 1,
+  SAMARA_BF16 = 2,
+  SAMARA_I8 = 3,  // −127 … 127, times the scale of the row
+};
 
 /// What `linear` applies to each output element after the bias.
 enum samara_activation {
@@ -22,8 +27,8 @@ enum samara_activation {
 };
 
 /// A matrix of weights as stored, row-major [rows × columns], with an optional perturbation formed
-/// on load: value(r,c) = float(data[r·row_stride + c]) + epsilon · z(sign_offset + r·columns + c),
-/// z(p) = −1 where bit p of `signs` (least significant first) is set, +1 elsewhere.
+/// on load: value(r,c) = float(data[r·row_stride + c]) [· row_scales[r], rounded once, of SAMARA_I8]
+/// + epsilon · z(sign_offset + r·columns + c), z(p) = −1 where bit p of `signs` (least significant first) is set, +1 elsewhere.
 typedef struct samara_weight {
   const void *data;
   const uint64_t *signs;  // NULL: no perturbation
@@ -33,6 +38,7 @@ typedef struct samara_weight {
   int64_t row_stride;     // elements
   float epsilon;          // may be negative
   int32_t element_type;   // samara_element_type
+  const float *row_scales;  // [rows] of SAMARA_I8; not read otherwise
 } samara_weight;
 
 #ifdef __cplusplus

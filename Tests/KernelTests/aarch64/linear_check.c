@@ -11,6 +11,11 @@ samara_weight random_weight(
   samara_weight w = {.rows = rows, .columns = columns, .row_stride = stride, .element_type = type};
   if (type == SAMARA_F32) {
     w.data = random_floats(count, seed);
+  } else if (type == SAMARA_I8) {
+    int8_t *bytes = memory((size_t)count);
+    for (int64_t i = 0; i < count; i++) bytes[i] = (int8_t)random_word((uint32_t)i, seed);
+    w.data = bytes;
+    w.row_scales = random_floats(rows, seed + 5);
   } else {
     uint16_t *bits = memory((size_t)count * 2);
     for (int64_t i = 0; i < count; i++) {
@@ -114,8 +119,8 @@ void check_linear(const samara_kernel_table *scalar, const samara_kernel_table *
   for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
     for (unsigned j = 0; j < sizeof outputs / sizeof *outputs; j++, turn++) {
       static const int64_t offsets[] = {-1, 0, -1, 37, 64};
-      check_shape(scalar, fast, rows[i], outputs[j], inputs[turn % 8], turn % 3, offsets[turn % 5]);
-      check_shape(scalar, fast, rows[i], outputs[j], 40 + j, (turn + 1) % 3, -1);
+      check_shape(scalar, fast, rows[i], outputs[j], inputs[turn % 8], turn % 4, offsets[turn % 5]);
+      check_shape(scalar, fast, rows[i], outputs[j], 40 + j, (turn + 1) % 4, -1);
     }
   }
   CHECKED(linear), CHECKED(linear_scratch_bytes), CHECKED(packed_bytes), CHECKED(pack_weight);
@@ -132,5 +137,14 @@ void check_linear(const samara_kernel_table *scalar, const samara_kernel_table *
   fast->embedding(&table, ids, 20, b, 37);
   same_bits("embedding", a, b, 20 * 37 * 4);
   CHECKED(embedding);
+  int8_t *bytes[2];
+  float *scales[2];
+  for (int t = 0; t < 2; t++) {
+    bytes[t] = memory(50 * 37), scales[t] = memory(50 * 4);
+    (t ? fast : scalar)->quantize_rows(&table, 0, 50, bytes[t], scales[t]);
+  }
+  same_bits("quantize_rows", bytes[0], bytes[1], 50 * 37);
+  same_bits("quantize_rows scales", scales[0], scales[1], 50 * 4);
+  CHECKED(quantize_rows);
   check_guards("embedding");
 }

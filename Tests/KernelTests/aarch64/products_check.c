@@ -133,7 +133,7 @@ void check_products(const samara_kernel_table *scalar, const samara_kernel_table
   for (int i = 0; i < EXTENTS; i++) {
     for (int j = 0; j < EXTENTS; j++, turn++) {
       int64_t m = extents[i], n = extents[j], k = extents[(i + 3 * j) % EXTENTS];
-      check_input_gradient(scalar, fast, m, n, k, turn % 3, offsets[turn % 5]);
+      check_input_gradient(scalar, fast, m, n, k, turn % 4, offsets[turn % 5]);
       check_weight_gradient(scalar, fast, k, n, m);
     }
   }
