@@ -215,8 +215,10 @@ let package = Package(
       "RunLedger",
       "Transport",
       "WireProtocol",
+      "Telemetry",
       "Codecs",
       "CKernels",
+      "COpenSSL",
       "CommandLineTool"
     ),
 
@@ -268,6 +270,7 @@ let package = Package(
       "Datasets",
       "FederatedCore",
       "ModelFiles",
+      "Transport",
       "WireProtocol",
       "Codecs"
     ),

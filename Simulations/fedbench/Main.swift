@@ -7,6 +7,7 @@ let benchmarks: [Command] = [
   replayBenchmark,
   codecBenchmark,
   ledgerBenchmark,
+  tlsBenchmark,
   forwardBenchmark,
   stepBenchmark,
 ]

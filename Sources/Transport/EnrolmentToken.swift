@@ -57,7 +57,8 @@ public struct EnrolmentToken: Sendable, Equatable {
     }
   }
 
-  private init(body: [UInt8]) throws(CodecError) {
+  /// Reads what is between prefix and check.
+  package init(body: [UInt8]) throws(CodecError) {
     var reader = ByteReader(body)
     let version = try reader.read(UInt8.self)
     guard version == 1 else {

@@ -23,6 +23,8 @@ public final class EventLoop: Sendable {
   private struct Shared {
     var work: [@Sendable () -> Void] = []
     var isStopped = false
+    /// The thread waits, or is about to, and looks at `work` again only if it is woken.
+    var isWaiting = false
     /// The thread takes no more work.
     var isOver = false
     var thread: pthread_t?
@@ -64,12 +66,13 @@ public final class EventLoop: Sendable {
   ///
   /// Dropped once the loop has stopped.
   public func submit(_ work: @escaping @Sendable () -> Void) {
-    let isFirst = shared.withLock { shared in
+    let isNeeded = shared.withLock { shared in
       guard !shared.isOver else { return false }
       shared.work.append(work)
-      return shared.work.count == 1
+      defer { shared.isWaiting = false }
+      return shared.isWaiting
     }
-    if isFirst { wakeUp() }
+    if isNeeded { wakeUp() }
   }
 
   /// Has `work` done on the loop's thread after `delay`.
@@ -144,7 +147,14 @@ public final class EventLoop: Sendable {
 
   private func run() {
     while true {
-      for (token, interest) in state.poller.wait(state.patience) {
+      let hasWork = shared.withLock { shared in
+        shared.isWaiting = shared.work.isEmpty && !shared.isStopped
+        return !shared.isWaiting
+      }
+      let events = state.poller.wait(hasWork ? 0 : state.patience)
+      // Work that the events lead to on this thread needs no waking.
+      shared.withLock { $0.isWaiting = false }
+      for (token, interest) in events {
         if token == 0 {
           var count: UInt64 = 0
           // SAFETY: eight bytes of a local.
@@ -164,7 +174,6 @@ public final class EventLoop: Sendable {
       state.tellTimes()
       state.settle()
       if isStopped && work.isEmpty { break }
-      if isStopped { wakeUp() }
     }
     state.clear()
   }

@@ -20,6 +20,9 @@ public let fuzzTargets: [FuzzTarget] = [
   safetensorsFuzzTarget,
   tokenizerFuzzTarget,
   textFuzzTarget,
+  frameFuzzTarget,
+  certificateFuzzTarget,
+  tokenFuzzTarget,
   messageFuzzTarget,
   rowsFuzzTarget,
 ]
