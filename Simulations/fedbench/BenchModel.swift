@@ -76,6 +76,11 @@ struct BenchModel {
 
   /// Random weights for `graph`.
   func table(for graph: Graph, isTrainable: Bool) -> WeightTable {
+    table(for: graph) { _ in isTrainable }
+  }
+
+  /// Random weights for `graph`, some of them trainable.
+  func table(for graph: Graph, isTrainable: (String) -> Bool) -> WeightTable {
     var state: UInt32 = 1
     var tensors: [String: StoredTensor] = [:]
     for parameter in graph.parameters {
@@ -85,10 +90,10 @@ struct BenchModel {
       }
       tensors[parameter.name] = StoredTensor(shape: parameter.shape, floats: floats)
     }
-    return WeightTable(tensors) { _ in isTrainable }
+    return WeightTable(tensors, isTrainable: isTrainable)
   }
 
-  /// Sets ids, lengths and labels of a batch without padding.
+  /// Sets ids, lengths, labels and gradients of losses of a batch without padding.
   func fill(_ plan: BoundPlan) throws {
     let vocabulary = family.vocabularyCount
     for (name, value) in plan.plan.graph.inputs {
@@ -98,6 +103,9 @@ struct BenchModel {
         try plan.set(name, integers: [Int32](repeating: Int32(positions), count: count))
       case "labels" where head.classes != nil:
         try plan.set(name, integers: (0..<count).map { Int32($0 % (head.classes ?? 1)) })
+      case TrainingGraph.lossGradients:
+        try plan.set(name, floats: [Float](repeating: 1 / Float(count), count: count))
+      case TrainingGraph.schedule: continue
       default:
         try plan.set(name, integers: (0..<count).map { Int32($0 &* 7919 % vocabulary) })
       }

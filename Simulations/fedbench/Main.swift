@@ -10,6 +10,7 @@ let benchmarks: [Command] = [
   tlsBenchmark,
   forwardBenchmark,
   stepBenchmark,
+  trainBenchmark,
 ]
 
 @main
