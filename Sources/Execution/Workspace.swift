@@ -152,6 +152,19 @@ public import Tensors
     }
   }
 
+  /// A copy of the present weights.
+  public func copyOfWeights() -> AlignedBuffer {
+    let copy = AlignedBuffer(byteCount: master.byteCount)
+    unsafe copy.baseAddress.copyMemory(from: master.baseAddress, byteCount: master.byteCount)
+    return copy
+  }
+
+  /// w ← a copy that was made of these weights.
+  public func restore(_ copy: AlignedBuffer) {
+    precondition(copy.byteCount == master.byteCount, "a copy of other weights")
+    unsafe master.baseAddress.copyMemory(from: copy.baseAddress, byteCount: master.byteCount)
+  }
+
   /// Generates the direction that the next perturbed runs and `move` use.
   public func setDirection(_ direction: Direction) {
     precondition(perturbs, "a workspace without room for directions")

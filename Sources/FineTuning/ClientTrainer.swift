@@ -95,17 +95,3 @@ public struct ClientTrainer: LocalTrainer {
     }
   }
 }
-
-extension TrainerWorkspace {
-  /// Brings the weights to a version: each update is applied to the result of the one before.
-  public func load(_ updates: [WeightUpdate]) {
-    if updates.isEmpty { workspace.resetToBase() }
-    for (index, update) in updates.enumerated() {
-      let replay = BankReplay(
-        update.bank,
-        terms: update.terms.map { (direction: $0.direction, amount: $0.amount) }
-      )
-      workspace.form(replay, scaleExponent: update.scaleExponent, isFromBase: index == 0)
-    }
-  }
-}

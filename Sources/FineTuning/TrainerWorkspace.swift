@@ -12,6 +12,8 @@ public final class TrainerWorkspace {
   /// The model.
   public let model: LoadedModel
   let workspace: Workspace
+  /// Weights on the way to the version loaded last, where that way is long.
+  var anchor: VersionAnchor?
   private var plans: [PlanKey: BatchPlan] = [:]
   /// Whether part of the model comes before every tensor that can change.
   public let hoists: Bool
@@ -57,7 +59,9 @@ public final class TrainerWorkspace {
   }
 
   /// Bytes held: trainable weights, direction, arena and scratch.
-  public var byteCount: Int { workspace.byteCount + model.table.byteCount }
+  public var byteCount: Int {
+    workspace.byteCount + model.table.byteCount + (anchor?.weights.byteCount ?? 0)
+  }
 
   /// The losses and predictions of a batch, ready to be run.
   ///

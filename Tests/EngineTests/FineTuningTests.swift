@@ -97,6 +97,45 @@ struct FineTuningTests {
     }
   }
 
+  @Test("A version has the same bits from the base and from whatever version was loaded before")
+  func versions() throws {
+    func update(_ epoch: UInt32, _ amount: Int32) -> WeightUpdate {
+      WeightUpdate(
+        bank: DirectionBank(family: .independent, key: 5, epoch: epoch),
+        scaleExponent: 20,
+        terms: [.init(direction: 1, amount: amount), .init(direction: 9, amount: -3 * amount)]
+      )
+    }
+    let versions: [[WeightUpdate]] = [
+      [update(0, 5)], [update(0, 7)], [update(0, 7), update(1, 1)],
+      [update(0, 7), update(1, 4), update(2, 2)], [update(0, 7), update(1, 4), update(2, 9)],
+      [update(0, 7), update(1, 4), update(2, 9), update(3, 1), update(4, 1)],
+      // Another history, a shorter one, none.
+      [update(0, 8), update(1, 4), update(2, 9)], [update(0, 8), update(1, 4)], [],
+    ]
+    let name = "model.layers.0.mlp.up_proj.weight"
+    let used = try workspace("llama", trainable: ["*"])
+    for version in versions + versions.reversed() {
+      used.load(version)
+      let fresh = try workspace("llama", trainable: ["*"])
+      fresh.load(version)
+      #expect(try weights(used, name) == weights(fresh, name))
+      // Local steps leave the next version alone.
+      var trainer = ClientTrainer(used, data: ClientData(examples(3), batchSize: 2), key: 1)
+      try trainer.move(along: direction, by: 0.5)
+    }
+  }
+
+  /// The present weights of a tensor, as they are exported.
+  private func weights(_ workspace: TrainerWorkspace, _ name: String) throws -> [UInt8] {
+    let folder = "/tmp/samara-versions-\(getpid())"
+    defer { remove(folder) }
+    try workspace.export(to: folder)
+    let checkpoint = try Checkpoint(directory: folder)
+    let bytes = try checkpoint.bytes(of: name)
+    return unsafe Array(bytes.bytes)
+  }
+
   @Test("A probe is the loss at both sides of the weights, by forward passes of the moved model")
   func probe() throws {
     let workspace = try workspace("llama", trainable: ["*"])
