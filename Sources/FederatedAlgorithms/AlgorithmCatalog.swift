@@ -12,6 +12,10 @@ public enum AlgorithmCatalog {
       [
         (FedKSeed.name, { value, key throws(AlgorithmError) in try FedKSeed(value, key: key) }),
         (OneByte.name, { value, key throws(AlgorithmError) in try OneByte(value, key: key) }),
+        (
+          SharedDirections.name,
+          { value, key throws(AlgorithmError) in try SharedDirections(value, key: key) }
+        ),
       ]
 
   /// Names a run configuration may give.

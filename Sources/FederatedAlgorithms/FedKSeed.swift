@@ -26,18 +26,7 @@ struct FedKSeed: AlgorithmSession {
     step = try ZerothOrderStep(settings)
     count = try settings.integer("seeds", in: 1...(1 << 16), standard: 4096)
     pro = try settings.word("probability", of: ["uniform", "pro"]) == "pro"
-    switch try settings.word("family", of: ["hadamard", "independent"]) {
-    case "hadamard":
-      guard count & (count - 1) == 0, count >= 64 else {
-        throw .setting("seeds", "the hadamard family needs a power of two from 64 to 65536")
-      }
-      bank = DirectionBank(
-        family: .hadamard(log2Count: count.trailingZeroBitCount),
-        key: key,
-        epoch: 0
-      )
-    default: bank = DirectionBank(family: .independent, key: key, epoch: 0)
-    }
+    bank = try settings.bank(count: count, key: key)
     self.key = key
     state = SeedState(count: count, keepsHistory: pro)
   }
@@ -47,7 +36,7 @@ struct FedKSeed: AlgorithmSession {
 
   func train(_ task: LocalTask, on trainer: inout any LocalTrainer) throws -> LocalResult {
     let draw = SeedDraw(key: key, task: task, state: state)
-    let current = bank(of: state.epoch)
+    let current = bank.of(epoch: state.epoch)
     return try step.train(task, key: key, on: &trainer) { index in
       Direction(bank: current, index: draw.seed(at: index))
     }
@@ -58,7 +47,7 @@ struct FedKSeed: AlgorithmSession {
   }
 
   mutating func fold(_ contributions: [Contribution]) throws {
-    var sums = [Int64](repeating: 0, count: count)
+    var sums: [Int: [Int64]] = [:]
     var slopes = [(seed: Int, byte: UInt8)]()
     for contribution in contributions {
       try check(contribution.payload, for: contribution.task)
@@ -69,29 +58,23 @@ struct FedKSeed: AlgorithmSession {
           "weight \(contribution.weight) is past \(Contribution.aggregationWeight)"
         )
       }
+      let epoch = state.epoch(of: contribution.task.round)
       let draw = SeedDraw(key: key, task: contribution.task, state: state)
+      var moves = sums.removeValue(forKey: epoch) ?? [Int64](repeating: 0, count: count)
       for (index, byte) in contribution.payload.enumerated() where byte != 0 {
         let seed = Int(draw.seed(at: UInt32(index)))
-        sums[seed] += Int64(contribution.weight) * Int64(step.amount(of: byte))
+        moves[seed] += Int64(contribution.weight) * Int64(step.amount(of: byte))
         if pro, byte != OneByteCode.skipped.byte { slopes.append((seed, byte)) }
       }
+      sums[epoch] = moves
     }
     let half = Int64(Contribution.aggregationWeight) / 2
-    let moved = sums.map { ($0 + half) >> 16 }
-    try state.add(moved)
+    try state.add(sums.mapValues { $0.map { ($0 + half) >> 16 } })
     for slope in slopes { state.remember(slope.seed, OneByteCode(byte: slope.byte).value) }
   }
 
   func weightUpdates() throws -> [WeightUpdate] {
-    state.epochs.enumerated().map { epoch, amounts in
-      WeightUpdate(
-        bank: bank(of: UInt32(epoch)),
-        scaleExponent: step.scaleExponent,
-        terms: amounts.enumerated().compactMap { index, amount in
-          amount == 0 ? nil : WeightUpdate.Term(direction: UInt32(index), amount: amount)
-        }
-      )
-    }
+    state.weightUpdates(bank, scaleExponent: step.scaleExponent)
   }
 
   func snapshot() -> [UInt8] {
@@ -105,18 +88,6 @@ struct FedKSeed: AlgorithmSession {
   }
 
   func digest(base: Digest) -> Digest {
-    var writer = ByteWriter()
-    base.encode(into: &writer)
-    writer.write(string: Self.name)
-    writer.write(key)
-    writer.write(count: count)
-    writer.write(UInt8(bank.family == .independent ? 0 : 1))
-    writer.write(UInt8(step.scaleExponent))
-    state.encode(into: &writer)
-    return Digest.sha256(of: writer.bytes)
-  }
-
-  private func bank(of epoch: UInt32) -> DirectionBank {
-    DirectionBank(family: bank.family, key: key, epoch: epoch)
+    state.digest(base: base, name: Self.name, key: key, bank, scaleExponent: step.scaleExponent)
   }
 }

@@ -52,10 +52,13 @@ struct ZerothOrderStep: Sendable, Equatable {
   }
 
   /// The client's half.
+  ///
+  /// - Parameter moves: whether the weights follow each scalar, or all are measured at one place.
   func train(
     _ task: LocalTask,
     key: UInt64,
     on trainer: inout any LocalTrainer,
+    moves: Bool = true,
     direction: (UInt32) -> Direction
   ) throws -> LocalResult {
     var payload: [UInt8] = []
@@ -84,7 +87,7 @@ struct ZerothOrderStep: Sendable, Equatable {
       )
       let code = try OneByteCode(min(max(slope, -clip), clip), random: rounding.next32())
       payload.append(code.byte)
-      if code.value != 0 {
+      if moves, code.value != 0 {
         try trainer.move(along: along, by: Float(-learningRate * Double(code.value)))
       }
     }

@@ -10,6 +10,8 @@ import Testing
     Self.fedKSeed(seeds: 64, family: "hadamard", probability: "uniform"),
     Self.fedKSeed(seeds: 64, family: "independent", probability: "uniform"),
     Self.fedKSeed(seeds: 64, family: "hadamard", probability: "pro"),
+    Self.sharedDirections(trim: 0),
+    Self.sharedDirections(trim: 0.34),
     .object([
       .init("name", .string("onebyte")),
       .init("learning_rate", .number(0.002)),
@@ -24,6 +26,17 @@ import Testing
       .init("family", .string(family)),
       .init("probability", .string(probability)),
       .init("learning_rate", .number(0.002)),
+      .init("clip", .number(50)),
+    ])
+  }
+
+  static func sharedDirections(trim: Double) -> JSONValue {
+    .object([
+      .init("name", .string("shared-directions")),
+      .init("seeds", .integer(64)),
+      .init("trim", .number(trim)),
+      // All directions are measured at one place, so a step may go further.
+      .init("learning_rate", .number(0.005)),
       .init("clip", .number(50)),
     ])
   }
@@ -113,7 +126,7 @@ import Testing
 
   @Test func `unknown names and settings are refused by name`() {
     #expect(
-      throws: AlgorithmError.unknownAlgorithm("fedavg", known: ["fedkseed", "onebyte"])
+      throws: AlgorithmError.unknownAlgorithm("fedavg", known: AlgorithmCatalog.names)
     ) {
       try AlgorithmCatalog.start(algorithm: .object([.init("name", .string("fedavg"))]), key: 1)
     }
@@ -129,5 +142,75 @@ import Testing
         )
       }
     }
+  }
+
+  @Test func `a trimmed mean is deaf to one who lies`() throws {
+    func moved(trim: Double, liar: UInt8?) throws -> [WeightUpdate] {
+      var session = try AlgorithmCatalog.start(
+        algorithm: Self.sharedDirections(trim: trim),
+        key: 5
+      )
+      var contributions: [Contribution] = []
+      for client in UInt32(0)..<5 {
+        var trainer: any LocalTrainer = QuadraticTrainer(client: 1)
+        let task = LocalTask(round: 0, client: client, steps: 16)
+        var payload = try session.train(task, on: &trainer).payload
+        if client == 4, let liar { payload = payload.map { _ in liar } }
+        contributions.append(Contribution(task: task, weight: 13_107, payload: payload))
+      }
+      try session.fold(contributions)
+      return try session.weightUpdates()
+    }
+    let code = try OneByteCode(50, random: 0).byte
+    let honest = try moved(trim: 0.2, liar: nil)[0].terms
+    let lied = try moved(trim: 0.2, liar: code)[0].terms
+    let mean = try moved(trim: 0, liar: code)[0].terms
+    func distance(_ terms: [WeightUpdate.Term]) -> Double {
+      zip(terms, honest).reduce(0) { $0 + abs(Double($1.0.amount) - Double($1.1.amount)) }
+    }
+    #expect(distance(lied) < 0.25 * distance(mean))
+  }
+
+  @Test func `a full epoch is closed in time and late results find their own`() throws {
+    // A learning rate whose amounts are at the clip almost always: 4096 steps are about 2^30 units.
+    var session = try AlgorithmCatalog.start(
+      algorithm: .object([
+        .init("name", .string("fedkseed")), .init("seeds", .integer(64)),
+        .init("learning_rate", .number(1)), .init("clip", .number(1)),
+      ]),
+      key: 9
+    )
+    #expect(session.acceptsStaleTasks)
+    let byte = try OneByteCode(1, random: 0).byte
+    func result(_ round: UInt32, _ client: UInt32) -> Contribution {
+      Contribution(
+        task: LocalTask(round: round, client: client, steps: 4096),
+        weight: Contribution.aggregationWeight,
+        payload: [UInt8](repeating: byte, count: 4096)
+      )
+    }
+    try session.fold([result(0, 0)])
+    #expect(try session.weightUpdates().count == 2)
+    #expect(try session.weightUpdates()[1].terms.isEmpty)
+    let closed = try session.weightUpdates()[0]
+    // From version 0: along the directions of the first epoch.
+    var small = result(0, 1)
+    small = Contribution(task: small.task, weight: 64, payload: small.payload)
+    try session.fold([small])
+    let after = try session.weightUpdates()
+    #expect(after[0] != closed && after[1].terms.isEmpty)
+    // From version 1: of the second.
+    try session.fold([result(1, 0)])
+    #expect(try session.weightUpdates()[0] == after[0])
+    #expect(try !session.weightUpdates()[1].terms.isEmpty)
+    var restored = try AlgorithmCatalog.start(
+      algorithm: .object([
+        .init("name", .string("fedkseed")), .init("seeds", .integer(64)),
+        .init("learning_rate", .number(1)), .init("clip", .number(1)),
+      ]),
+      key: 9
+    )
+    try restored.restore(session.snapshot())
+    #expect(restored.snapshot() == session.snapshot())
   }
 }
