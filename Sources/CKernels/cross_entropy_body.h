@@ -9,15 +9,14 @@ enum { LOSS_ROWS = 252 / MR * MR };
 
 /// Where the parts of the scratch lie, in floats.
 typedef struct loss_layout {
-  int64_t depth, gathered, left, right, logits, state, total;
+  int64_t depth, gathered, right, logits, state, total;
 } loss_layout;
 
 INLINE loss_layout loss_layout_of(int64_t inputs) {
   loss_layout l;
   l.depth = block_depth(inputs);
   l.gathered = 0;
-  l.left = l.gathered + round_up(LOSS_ROWS * inputs, 16);
-  l.right = l.left + round_up(LOSS_ROWS * inputs + 2 * LANES, 16);
+  l.right = l.gathered + round_up(LOSS_ROWS * inputs, 16);
   l.logits = l.right + round_up(NR * l.depth, 16);
   l.state = l.logits + LOSS_ROWS * NR;
   l.total = l.state + (3 + LANES) * round_up(LOSS_ROWS, 16);
@@ -88,7 +87,7 @@ INLINE void gathered_losses(
     const samara_cross_entropy_args *a, const loss_layout *l, const int64_t *places,
     int64_t count) {
   float *scratch = a->scratch;
-  float *gathered = scratch + l->gathered, *left = scratch + l->left, *right = scratch + l->right;
+  float *gathered = scratch + l->gathered, *right = scratch + l->right;
   float *logits = scratch + l->logits;
   int64_t inputs = a->weight.columns, slot = round_up(LOSS_ROWS, 16);
   loss_state state = {scratch + l->state, scratch + l->state + slot, scratch + l->state + 3 * slot,
@@ -99,13 +98,6 @@ INLINE void gathered_losses(
     state.target[i] = 0;
     state.best[i] = 0;
     store(state.sums + i * LANES, splat(0));
-  }
-  for (int64_t k = 0; k < inputs; k += l->depth) {
-    int64_t depth = smaller(l->depth, inputs - k);
-    for (int64_t m = 0; m < count; m += MR) {
-      pack_rows(gathered + m * inputs + k, inputs, smaller(MR, count - m), depth,
-                left + count * k + m * depth);
-    }
   }
   for (int64_t n = 0; n < a->weight.rows; n += NR) {
     int64_t columns = smaller(NR, a->weight.rows - n);
@@ -118,8 +110,8 @@ INLINE void gathered_losses(
       }
       for (int64_t m = 0; m < count; m += MR) {
         int64_t rows = smaller(MR, count - m);
-        tiles[rows](
-            left + count * k + m * depth, panel, depth, logits + m * NR, NR, k == 0);
+        row_tiles[rows](
+            gathered + m * inputs + k, inputs, panel, depth, logits + m * NR, NR, k == 0);
         // Folded while they are near.
         for (int64_t i = m; k + depth == inputs && i < m + rows; i++) {
           fold_logits(a, logits + i * NR, &state, i, a->labels[places[i]], n, columns);

@@ -3,9 +3,9 @@
 #include "math_body.h"
 #include "stream_body.h"
 
-/// Blocks: KC × NR floats of the weight stay in the first cache, KC × NC in the second beside
-/// MC × KC of the input. RESIDENT: floats of packed input that may stay over all columns.
-enum { KC = 384, NC = 512, MC = 168 / MR * MR, RESIDENT = 192 * 1024 };
+/// Blocks: KC × NC floats of the weight stay in the second cache beside MC × KC of the input, a tile's
+/// share of either in the first. RESIDENT: floats of input that may stay over all columns.
+enum { KC = 1024, NC = 128, MC = 84 / MR * MR, RESIDENT = 192 * 1024 };
 
 INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 INLINE int64_t round_up(int64_t count, int64_t unit) { return (count + unit - 1) / unit * unit; }
@@ -16,8 +16,8 @@ INLINE int64_t block_depth(int64_t inputs) {
   return (inputs + blocks - 1) / blocks;
 }
 
-/// Whether the packed input of all k stays; then each panel of the weight is read right after it
-/// was packed, and small batches stream the weight through the first cache.
+/// Whether the input of all k stays; then each panel of the weight is read right after it was packed,
+/// and small batches stream the weight through the first cache.
 INLINE int is_resident(int64_t rows, int64_t inputs) { return rows * inputs <= RESIDENT; }
 
 INLINE int64_t block_columns(int64_t rows, int64_t outputs, int64_t inputs) {
@@ -27,17 +27,14 @@ INLINE int64_t block_columns(int64_t rows, int64_t outputs, int64_t inputs) {
 
 /// Where the parts of the scratch lie, in floats.
 typedef struct linear_layout {
-  int64_t depth, columns, left, right, partial, total;
+  int64_t depth, columns, partial, total;
 } linear_layout;
 
 INLINE linear_layout layout_of(int64_t rows, int64_t outputs, int64_t inputs) {
   linear_layout l;
   l.depth = block_depth(inputs);
   l.columns = block_columns(rows, outputs, inputs);
-  l.left = 0;
-  int64_t left = is_resident(rows, inputs) ? rows * inputs : MC * l.depth;
-  l.right = round_up(left + 2 * LANES, 16);
-  l.partial = l.right + round_up(l.columns * l.depth, 16);
+  l.partial = round_up(l.columns * l.depth, 16);
   l.total = l.partial + (inputs > l.depth ? rows * l.columns : MR * NR);
   return l;
 }
@@ -93,26 +90,17 @@ INLINE void finish_tile(
 
 /// All rows × one panel × one block over k.
 INLINE void panel_product(
-    const samara_linear_args *a, const linear_layout *l, const float *left, const float *right,
-    int64_t depth, int64_t m_begin, int64_t m_end, int64_t n, int64_t column, int fresh, int last) {
+    const samara_linear_args *a, const linear_layout *l, const float *right, int64_t k,
+    int64_t depth, int64_t m_begin, int64_t m_end, int64_t n, int64_t column) {
+  int fresh = k == 0, last = k + depth >= a->weight.columns, single = fresh && last;
   float *partial = (float *)a->scratch + l->partial;
-  int single = fresh && last;
   int64_t stride = single ? NR : l->columns;
   for (int64_t m = m_begin; m < m_end; m += MR) {
     int64_t rows = smaller(MR, m_end - m);
     float *tile = single ? partial : partial + (m - a->m_begin) * stride + column;
-    tiles[rows](left + (m - m_begin) * depth, right, depth, tile, stride, fresh);
+    const float *left = a->input + m * a->input_stride + k;
+    row_tiles[rows](left, a->input_stride, right, depth, tile, stride, fresh);
     if (last) finish_tile(a, tile, stride, m, rows, n, NR);
-  }
-}
-
-static void pack_block(
-    const samara_linear_args *a, int64_t m_begin, int64_t m_end, int64_t k, int64_t depth,
-    float *left) {
-  for (int64_t m = m_begin; m < m_end; m += MR) {
-    pack_rows(
-        a->input + m * a->input_stride + k, a->input_stride, smaller(MR, m_end - m), depth,
-        left + (m - m_begin) * depth);
   }
 }
 
@@ -137,11 +125,8 @@ static void linear(const samara_linear_args *a) {
     return;
   }
   linear_layout l = layout_of(rows, outputs, inputs);
-  float *left = a->scratch, *right = left + l.right;
-  int resident = is_resident(rows, inputs);
-  for (int64_t k = 0; resident && k < inputs; k += l.depth) {
-    pack_block(a, a->m_begin, a->m_end, k, smaller(l.depth, inputs - k), left + rows * k);
-  }
+  float *right = a->scratch;
+  int64_t block = is_resident(rows, inputs) ? rows : MC;
   // Prepacked panels lie at multiples of NR: start there; what is before the range is dropped.
   int64_t first = a->packed ? a->n_begin / NR * NR : a->n_begin;
   for (int64_t n = first; n < a->n_end; n += l.columns) {
@@ -149,22 +134,15 @@ static void linear(const samara_linear_args *a) {
     int64_t k = 0;
     do {
       int64_t depth = smaller(l.depth, inputs - k);
-      int fresh = k == 0, last = k + depth >= inputs;
       for (int64_t j = n; !a->packed && j < n_end; j += NR) {
         pack_panel(&a->weight, j, n_end, k, k + depth, right + (j - n) * depth);
       }
-      for (int64_t m = a->m_begin; m < a->m_end; m += resident ? rows : MC) {
-        int64_t m_end = resident ? a->m_end : smaller(a->m_end, m + MC);
-        const float *block = left;
-        if (resident) {
-          block = left + rows * k;
-        } else {
-          pack_block(a, m, m_end, k, depth, left);
-        }
+      for (int64_t m = a->m_begin; m < a->m_end; m += block) {
+        int64_t m_end = smaller(a->m_end, m + block);
         for (int64_t j = n; j < n_end; j += NR) {
           const float *panel = a->packed ? (const float *)a->packed + j * inputs + k * NR
                                          : right + (j - n) * depth;
-          panel_product(a, &l, block, panel, depth, m, m_end, j, j - n, fresh, last);
+          panel_product(a, &l, panel, k, depth, m, m_end, j, j - n);
         }
       }
       k += l.depth;

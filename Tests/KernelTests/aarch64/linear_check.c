@@ -114,7 +114,7 @@ static void check_loss(
 void check_linear(const samara_kernel_table *scalar, const samara_kernel_table *fast) {
   static const int64_t rows[] = {1, 2, 3, 4, 6, 7, 8, 9, 14, 15, 31};
   static const int64_t outputs[] = {1, 3, 15, 16, 17, 33, 70};
-  static const int64_t inputs[] = {0, 1, 3, 15, 16, 33, 100, 401};
+  static const int64_t inputs[] = {0, 1, 3, 15, 16, 33, 100, 1101};
   int turn = 0;
   for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
     for (unsigned j = 0; j < sizeof outputs / sizeof *outputs; j++, turn++) {
