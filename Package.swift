@@ -240,7 +240,7 @@ let package = Package(
       "Tensors",
       "SharedRandomness"
     ),
-    tests("TransportTests", "Transport", "WireProtocol", "Codecs"),
+    tests("TransportTests", "Transport", "WireProtocol", "Telemetry", "Codecs"),
     tests(
       "FederationTests",
       "FineTuning",
