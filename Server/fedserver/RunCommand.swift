@@ -53,7 +53,7 @@ let runCommand = Command(
     case .json: console.write(report.json(traffic).serialized())
     }
   }
-  let configuration = ServerConfiguration(
+  var configuration = ServerConfiguration(
     addresses: try arguments.addresses("listen") ?? settings.listen,
     adminSocket: folder.socket
   ) { kind, identity in
@@ -63,6 +63,7 @@ let runCommand = Command(
     case .server, .stranger: nil
     }
   }
+  configuration.onRefusal = { log.warning("\($0) was not let in: \($1)") }
   let server: TransportServer
   do throws(TransportError) {
     server = try TransportServer(configuration, authority: authority) { service.transport($0) }

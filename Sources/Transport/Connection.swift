@@ -255,7 +255,7 @@ final class Connection: LoopHandler {
       drain()
     case .refused(let goodbye)?:
       machine.established(recognised: false, now: loop.now)
-      leave(goodbye)
+      leave(goodbye, reason: .failed(goodbye.text))
     case nil: end(.local)
     }
   }

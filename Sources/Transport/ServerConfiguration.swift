@@ -19,6 +19,10 @@ public struct ServerConfiguration: Sendable {
   public var limit: @Sendable (UInt8, PeerIdentity) -> Int?
   /// The clock of deadlines.
   public var time: TimeSource
+  /// Told of a peer that was not let in: its address and why; at most once a second.
+  ///
+  /// Called on loop threads; must not block.
+  public var onRefusal: (@Sendable (_ address: String, _ reason: String) -> Void)?
 
   /// A configuration; `limit` is the only thing without a default.
   public init(

@@ -122,8 +122,11 @@ final class ServerLoop: ConnectionOwner, @unchecked Sendable {
       switch error {
       // What is wrong with this machine is not for strangers, and passes.
       case .system, .file, .tls:
-        connection.leave(Goodbye(.overloaded, "the server cannot do it now"))
-      default: connection.leave(Goodbye(.refused, "\(error)"))
+        connection.leave(
+          Goodbye(.overloaded, "the server cannot do it now"),
+          reason: .failed("\(error)")
+        )
+      default: connection.leave(Goodbye(.refused, "\(error)"), reason: .failed("\(error)"))
       }
     }
   }
@@ -158,8 +161,11 @@ final class ServerLoop: ConnectionOwner, @unchecked Sendable {
   func ended(_ connection: Connection, _ reason: CloseReason) {
     connections[connection.id] = nil
     server.uncount(isStranger: connection.identity == .stranger)
-    if case .client(let name, _) = connection.identity {
-      server.release(name, of: connection.id)
+    switch (connection.identity, reason) {
+    case (.client(let name, _), _): server.release(name, of: connection.id)
+    case (.stranger, .failed(let words)), (.stranger, .protocolViolation(let words)):
+      server.refused(connection.address, words)
+    default: break
     }
     if connections.isEmpty { whenEmpty?.open() }
   }

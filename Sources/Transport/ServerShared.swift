@@ -1,5 +1,6 @@
 // Apache-2.0.
 import Synchronization
+import Telemetry
 
 /// What all loops of a server share.
 final class ServerShared: Sendable {
@@ -16,6 +17,8 @@ final class ServerShared: Sendable {
 
   private struct State {
     var peers: [String: PeerID] = [:]
+    var lastRefusal: Duration?
+    var untoldRefusals = 0
     var close: (@Sendable (PeerID, Goodbye) -> Void)?
   }
 
@@ -54,6 +57,22 @@ final class ServerShared: Sendable {
   func uncount(isStranger: Bool) {
     if isStranger { strangers.subtract(1, ordering: .relaxed) }
     connections.subtract(1, ordering: .relaxed)
+  }
+
+  /// Tells that a peer was not let in, unless another was told within this second.
+  func refused(_ address: String, _ reason: String) {
+    guard let tell = configuration.onRefusal else { return }
+    let now = configuration.time.now
+    let untold = state.withLock { state -> Int? in
+      if let last = state.lastRefusal, now - last < .seconds(1) {
+        state.untoldRefusals += 1
+        return nil
+      }
+      defer { (state.lastRefusal, state.untoldRefusals) = (now, 0) }
+      return state.untoldRefusals
+    }
+    guard let untold else { return }
+    tell(address, untold == 0 ? reason : "\(reason) (and \(untold) others before)")
   }
 
   /// Says how to close a connection of whatever loop.

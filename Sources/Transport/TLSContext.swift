@@ -96,20 +96,26 @@ enum IOResult: Equatable {
   deinit { unsafe SSL_free(handle) }
 
   /// Goes on with the handshake; `.moved` once it is done.
-  func handshake() -> IOResult { unsafe result(SSL_do_handshake(handle)) }
+  func handshake() -> IOResult {
+    ERR_clear_error()
+    return unsafe result(SSL_do_handshake(handle))
+  }
 
   /// Reads at most one record into `buffer`.
   func read(into buffer: inout [UInt8]) -> IOResult {
+    // An error that another session left on this thread would be taken for this one's.
+    ERR_clear_error()
     // SAFETY: OpenSSL writes at most as many bytes as there is room for.
-    unsafe result(SSL_read(handle, &buffer, Int32(buffer.count)))
+    return unsafe result(SSL_read(handle, &buffer, Int32(buffer.count)))
   }
 
   /// Writes at most one record.
   ///
   /// After `wantsRead` or `wantsWrite` the next call must bring the same bytes.
   func write(_ bytes: ArraySlice<UInt8>) -> IOResult {
+    ERR_clear_error()
     // SAFETY: OpenSSL reads the bytes of the slice.
-    unsafe bytes.withUnsafeBufferPointer { buffer in
+    return unsafe bytes.withUnsafeBufferPointer { buffer in
       unsafe result(SSL_write(handle, buffer.baseAddress, Int32(buffer.count)))
     }
   }

@@ -104,6 +104,42 @@ struct HostileCertificateTests {
     withExtendedLifetime(genuine) {}
   }
 
+  @Test func `whoever is not let in is told of, at most once a second`() async throws {
+    let clock = ManualClock()
+    let own = try LoopbackServer(time: clock.source)
+    func knock() throws {
+      let peer = try RawPeer(own.address)
+      peer.sendRaw(Array("GET / HTTP/1.1\r\n".utf8))
+      _ = peer.readRawToEnd()
+    }
+    for _ in 0..<3 { try knock() }
+    await until { own.server.connectionCount == 0 }
+    #expect(own.refusals.all.count == 1)
+    #expect(own.refusals.all[0].hasPrefix("127.0.0.1:"))
+    #expect(own.refusals.all[0].hasSuffix(": not a TLS 1.3 client of this protocol"))
+    clock.advance(.seconds(1))
+    let folder = "\(own.folder.path)/x"
+    let token = try server.authority.issueToken(name: "alice", addresses: [own.address])
+    #expect(throws: TransportError.self) {
+      try ClientIdentity.join(token: token.text, folder: folder)
+    }
+    // The client has turned away by itself; then comes one with a certificate of another authority.
+    let stranger = try server.enrol("mallory")
+    let peer = try RawPeer(own.address)
+    try peer.shakeHands(
+      Credentials(
+        authority: own.authority.certificate,
+        certificate: stranger.certificate,
+        key: stranger.key
+      )
+    )
+    _ = try peer.readToEnd()
+    await until { own.refusals.all.count == 2 }
+    #expect(own.refusals.all[1].contains("certificate"))
+    #expect(own.refusals.all[1].hasSuffix("(and 2 others before)"))
+    own.server.shutdown(retryAfter: nil)
+  }
+
   @Test func `a client turns away from a server that is not its own`() async throws {
     let client = try server.enrol("alice")
     let folder = TemporaryFolder()

@@ -94,12 +94,24 @@ final class EventQueue: Sendable {
   }
 }
 
+/// What a server tells of those it does not let in.
+final class Refusals: Sendable {
+  private let told = Mutex<[String]>([])
+
+  var all: [String] { told.withLock { $0 } }
+
+  func add(_ address: String, _ reason: String) {
+    told.withLock { $0.append("\(address): \(reason)") }
+  }
+}
+
 /// A server with its authority on loopback.
 struct LoopbackServer: Sendable {
   let folder: TemporaryFolder
   let authority: CertificateAuthority
   let server: TransportServer
   let events = EventQueue()
+  let refusals = Refusals()
 
   init(
     loops: Int = 1,
@@ -137,17 +149,19 @@ struct LoopbackServer: Sendable {
   ) throws {
     self.folder = folder
     self.authority = authority
+    var configuration = ServerConfiguration(
+      addresses: [address],
+      adminSocket: "\(folder.path)/admin",
+      loops: loops,
+      limits: limits,
+      mostConnections: mostConnections,
+      mostStrangers: mostStrangers,
+      time: time,
+      limit: { kind, _ in kind < 100 ? limit : nil }
+    )
+    configuration.onRefusal = { [refusals] in refusals.add($0, $1) }
     server = try TransportServer(
-      ServerConfiguration(
-        addresses: [address],
-        adminSocket: "\(folder.path)/admin",
-        loops: loops,
-        limits: limits,
-        mostConnections: mostConnections,
-        mostStrangers: mostStrangers,
-        time: time,
-        limit: { kind, _ in kind < 100 ? limit : nil }
-      ),
+      configuration,
       authority: authority,
       onEvent: events.handler
     )
