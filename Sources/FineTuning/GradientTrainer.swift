@@ -18,19 +18,24 @@ public final class GradientTrainer {
   /// Steps taken.
   public private(set) var step = 0
   private let passes: TrainingPasses
+  private let arenaBudget: Int?
   private var updates: BoundPlan?
 
   /// A trainer before its first step; what another one kept in the workspace is forgotten.
+  ///
+  /// - Parameter arenaBudget: bytes that values may take, at the price of making some of them twice.
   public init(
     _ workspace: TrainerWorkspace,
     optimizer: Optimizer,
     clipping: Clipping = .none,
-    passes: TrainingPasses = .all
+    passes: TrainingPasses = .all,
+    arenaBudget: Int? = nil
   ) {
     self.workspace = workspace
     self.optimizer = optimizer
     self.clipping = clipping
     self.passes = passes
+    self.arenaBudget = arenaBudget
     workspace.workspace.clearStates()
   }
 
@@ -47,7 +52,8 @@ public final class GradientTrainer {
       examples,
       rows: rows,
       ending: .update(optimizer, clipping: clipping),
-      passes: passes
+      passes: passes,
+      arenaBudget: arenaBudget
     )
     try batch.setLossGradients(1 / Float(max(1, batch.batch.countedLabels)))
     try batch.setSchedule(optimizer.schedule(rate: rate, step: step))
@@ -69,7 +75,8 @@ public final class GradientTrainer {
         examples,
         rows: rows,
         ending: .accumulation,
-        passes: passes
+        passes: passes,
+        arenaBudget: arenaBudget
       )
       try batch.setLossGradients(1)
       sum += try batch.lossSums().reduce(0, +)

@@ -21,7 +21,7 @@ public final class TrainerWorkspace {
   private enum Part: Hashable {
     case prefix
     case suffix
-    case training(TrainingGraph.Ending, TrainingPasses)
+    case training(TrainingGraph.Ending, TrainingPasses, arenaBudget: Int?)
   }
 
   private struct PlanKey: Hashable {
@@ -72,7 +72,8 @@ public final class TrainerWorkspace {
     _ examples: [Example],
     rows: Int,
     ending: TrainingGraph.Ending? = nil,
-    passes: TrainingPasses = .all
+    passes: TrainingPasses = .all,
+    arenaBudget: Int? = nil
   ) throws(FineTuningError) -> PreparedBatch {
     try check(examples)
     let batch = Batch(
@@ -86,7 +87,8 @@ public final class TrainerWorkspace {
     if hoists {
       for example in examples { features.append(try self.features(of: example)) }
     }
-    let plan = try plan(ending.map { .training($0, passes) } ?? .suffix, of: batch)
+    let part = ending.map { Part.training($0, passes, arenaBudget: arenaBudget) } ?? .suffix
+    let plan = try plan(part, of: batch)
     try set(plan.plan, batch)
     var start = [Int](repeating: 0, count: examples.count)
     for value in plan.boundary {
@@ -177,13 +179,14 @@ public final class TrainerWorkspace {
       switch part {
       case .prefix: split.prefix
       case .suffix: split.suffix
-      case .training(let ending, let passes):
+      case .training(let ending, let passes, let arenaBudget):
         try TrainingGraph(
           split.suffix,
           isTrainable: selection.contains,
           columns: selection.fractions,
           ending: ending,
-          passes: passes
+          passes: passes,
+          arenaBudget: arenaBudget
         ).graph
       }
     }

@@ -15,6 +15,8 @@ public struct TrainingReport: Sendable {
   public let trainableCount: Int
   /// Bytes of weight files, mapped and not copied.
   public let mappedBytes: Int
+  /// Bytes that values may take under the budget, for `GradientTrainer`; nil where everything fits.
+  public let arenaBudget: Int?
   /// Floating-point operations of a step that trains every tensor.
   public let fullFlops: Int
 
@@ -35,13 +37,16 @@ extension LoadedModel {
   /// - Parameters:
   ///   - rows: sequences of a batch.
   ///   - positions: of a sequence, at most the model's.
+  ///   - budget: bytes a step may take in all; results are made again instead of kept to meet it.
+  /// - Throws: `FineTuningError.execution` over the budget, naming what decides the peak.
   public func trainingReport(
     rows: Int,
     positions: Int,
     optimizer: Optimizer,
     clipping: Clipping = .none,
     threads: Int,
-    passes: TrainingPasses = .all
+    passes: TrainingPasses = .all,
+    budget: Int? = nil
   ) throws(FineTuningError) -> TrainingReport {
     guard positions <= family.maximumPositions else {
       throw .data("\(positions) positions; the model has \(family.maximumPositions)")
@@ -50,14 +55,18 @@ extension LoadedModel {
     let whole = try FineTuningError.inModel(self.request.directory) { try graph(request) }
     let ending = TrainingGraph.Ending.update(optimizer, clipping: clipping)
     let weightBytes = 4 * table.trainableCount
-    func report(_ graph: Graph) throws(FineTuningError) -> PlanReport {
+    func report(
+      _ graph: Graph,
+      _ arenaBudget: Int? = nil
+    ) throws(FineTuningError) -> PlanReport {
       let training = try FineTuningError.inGraph { () throws(GraphError) in
         try TrainingGraph(
           graph,
           isTrainable: selection.contains,
           columns: selection.fractions,
           ending: ending,
-          passes: passes
+          passes: passes,
+          arenaBudget: arenaBudget
         )
       }
       return PlanReport(
@@ -75,12 +84,20 @@ extension LoadedModel {
     let split = GraphSplit(whole, isTrainable: selection.contains)
     let hoists = split.prefix.flops > 0 && !split.suffix.nodes.isEmpty
     let bytes = split.prefix.outputs.reduce(0) { $0 + split.prefix.type(of: $1.value).byteCount }
+    var plan = try report(whole)
+    var arenaBudget: Int?
+    if let budget, plan.totalBytes > budget {
+      arenaBudget = max(0, budget - (plan.totalBytes - plan.arenaBytes))
+      plan = try report(whole, arenaBudget)
+      try FineTuningError.inGraph { () throws(GraphError) in try plan.check(budget: budget) }
+    }
     return TrainingReport(
-      plan: try report(whole),
-      suffixPlan: hoists ? try report(split.suffix) : nil,
+      plan: plan,
+      suffixPlan: hoists ? try report(split.suffix, arenaBudget) : nil,
       featureBytes: hoists ? bytes / max(1, rows) : 0,
       trainableCount: table.trainableCount,
       mappedBytes: mappedBytes,
+      arenaBudget: arenaBudget,
       fullFlops: full
     )
   }

@@ -51,7 +51,7 @@ public struct MemoryPlan: Sendable {
     arenaBytes = best?.bytes ?? 0
   }
 
-  private static func lowerBound(_ intervals: [Interval]) -> Int {
+  static func lowerBound(_ intervals: [Interval]) -> Int {
     var change: [Int: Int] = [:]
     for interval in intervals {
       change[interval.first, default: 0] += interval.bytes

@@ -111,6 +111,30 @@ struct PlanReportTests {
     #expect(biases.bound > 1.3 && biases.bound < 1.6)
   }
 
+  @Test("A budget is met by making results again, or refused with what decides the peak")
+  func budget() throws {
+    let model = try GoldenGradients("llama").model
+    func report(_ budget: Int?) throws -> TrainingReport {
+      try model.trainingReport(
+        rows: 4,
+        positions: 64,
+        optimizer: .adamW(),
+        threads: 1,
+        budget: budget
+      )
+    }
+    let free = try report(nil)
+    #expect(free.arenaBudget == nil)
+    let total = free.plan.totalBytes
+    #expect(try report(total).plan.backwardFlops == free.plan.backwardFlops)
+    let less = try report(total - free.plan.arenaBytes / 10)
+    #expect(less.plan.totalBytes <= total - free.plan.arenaBytes / 10)
+    #expect(less.plan.backwardFlops > free.plan.backwardFlops)
+    #expect(less.arenaBudget != nil)
+    let error = #expect(throws: FineTuningError.self) { try report(total / 2) }
+    #expect("\(try #require(error))".contains("the step needs"))
+  }
+
   @Test("The frozen part of an arena is no larger than the forward pass needs")
   func frozen() throws {
     let random = try RandomGraph.decoder(sequences: 4, positions: 32, seed: 1)

@@ -66,11 +66,13 @@ struct TrainingGraphTests {
 
   static let optimizers: [Optimizer] = [
     .sgd(), .sgd(decay: 0.1), .momentum(0.8, decay: 0.01), .adamW(epsilon: 1e-3, decay: 0.1),
+    .delta(),
   ]
 
   @Test("Moves weights as the definitions say", arguments: optimizers)
   func agrees(optimizer: Optimizer) throws {
     for clipping in [Clipping.none, .global(0.05), .perTensor(0.01)] {
+      if optimizer == .delta() && clipping != .none { continue }
       for random in try RandomGraph.all(2, 5) {
         let training = try TrainingGraph(
           random.graph,
@@ -129,6 +131,35 @@ struct TrainingGraphTests {
     }
   }
 
+  @Test("Results made again to fit a budget change no bit")
+  func budget() throws {
+    for random in try RandomGraph.all(4, 32) {
+      func made(_ budget: Int?) throws -> (weights: [String: [Float]], plan: ExecutionPlan) {
+        let training = try TrainingGraph(
+          random.graph,
+          isTrainable: { _ in true },
+          ending: .update(.sgd()),
+          arenaBudget: budget
+        )
+        let plan = ExecutionPlan(training.graph, threads: 1, keepsInputs: false)
+        return (try Self.run(random, .sgd(), training), plan)
+      }
+      let free = try made(nil)
+      let same = try made(free.plan.lowerBound)
+      #expect(same.plan.graph.nodes.count == free.plan.graph.nodes.count)
+      // The encoder's one layer has nothing to make again.
+      guard random.names.contains("1.gate") else { continue }
+      let little = try made(free.plan.lowerBound * 9 / 10)
+      #expect(little.plan.lowerBound <= free.plan.lowerBound * 9 / 10)
+      let least = try made(0)
+      #expect(least.plan.lowerBound <= little.plan.lowerBound)
+      #expect(least.plan.graph.flops > free.plan.graph.flops)
+      #expect(least.plan.graph.flops < free.plan.graph.flops * 4 / 3)
+      #expect(little.weights == free.weights)
+      #expect(least.weights == free.weights)
+    }
+  }
+
   @Test("Each pass does what it is there for")
   func effects() throws {
     for random in try RandomGraph.all(4, 32) {
@@ -148,6 +179,7 @@ struct TrainingGraphTests {
       #expect(early.arena < plain.arena)
       let kept = try made([.earlyUpdates, .fusedUpdates])
       #expect(!kept.names.contains("linear_weight_gradient"))
+      #expect(kept.names.contains("embedding_update") != random.names.contains("1.gate"))
       #expect(kept.arena <= early.arena)
       let again = try made([.earlyUpdates, .fusedUpdates, .recomputation])
       #expect(again.names.count > kept.names.count)

@@ -58,6 +58,7 @@ public struct Update: Operator {
       let target = index / part * whole + index % part
       let w = parameters[0].data[target]
       switch optimizer {
+      case .delta: parameters[0].data[target] = w - rate * g
       case .sgd(let decay):
         parameters[0].data[target] = w - rate * (g + Double(decay) * w)
       case .momentum(let momentum, let decay):
@@ -117,6 +118,7 @@ extension Optimizer {
     unsafe update.second_correction = schedule[2]
     unsafe update.scale = schedule[3]
     switch self {
+    case .delta: update.rule = Int32(SAMARA_SGD.rawValue)
     case .sgd(let decay):
       update.rule = Int32(SAMARA_SGD.rawValue)
       update.decay = decay
@@ -205,10 +207,13 @@ public struct ClipScale: Operator {
   }
 }
 
-/// sum ← sum + x, in a state.
+/// state ← state + x, or x alone.
 public struct Accumulate: Operator {
   /// Name in printed plans.
   public static let name = "accumulate"
+
+  /// Whether what was there is forgotten.
+  var replaces = false
 
   /// Nothing; of the state and what is added.
   public func outputs(_ inputs: [ValueType], _: [Shape]) throws(GraphError) -> [ValueType] {
@@ -233,7 +238,10 @@ public struct Accumulate: Operator {
     _ inputs: inout [ReferenceTensor],
     _: inout [ReferenceTensor]
   ) {
-    for index in inputs[0].data.indices { inputs[0].data[index] += inputs[1].data[index] }
+    for index in inputs[0].data.indices {
+      let before = replaces ? 0 : inputs[0].data[index]
+      inputs[0].data[index] = before + inputs[1].data[index]
+    }
   }
 
   /// Tasks are parts.
@@ -243,7 +251,11 @@ public struct Accumulate: Operator {
     let kernels = unsafe call.kernels
     call.split(call.inputTypes[0].shape.elementCount, grain: 8192) { part, _ in
       let at = part.lowerBound
-      unsafe kernels.add(sum + at, x + at, sum + at, Int64(part.count))
+      if replaces {
+        unsafe (sum + at).update(from: x + at, count: part.count)
+      } else {
+        unsafe kernels.add(sum + at, x + at, sum + at, Int64(part.count))
+      }
     }
   }
 }

@@ -32,6 +32,8 @@ extension Graph {
         position = max(position, parameterReaders[parameter.index].map { $0 + 1 } ?? 0)
       }
       for value in node.inputs where states.contains(value) { effects[value.index] = position }
+      // Others that change something may read what it makes.
+      for value in node.outputs { made[value.index] = position - 1 }
       following[position].append(node)
     }
     var ordered = self

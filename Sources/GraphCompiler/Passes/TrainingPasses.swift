@@ -27,13 +27,15 @@ public struct TrainingPasses: OptionSet, Sendable, Hashable {
 }
 
 extension Graph {
-  /// The same graph after passes.
-  func optimized(_ passes: TrainingPasses) -> Graph {
-    var graph = self
-    if passes.contains(.fusedActivations) { graph = graph.withFusedActivations() }
-    if passes.contains(.recomputation) { graph = graph.withCheapRecomputation() }
-    if passes.contains(.earlyUpdates) { graph = graph.withEarlyUpdates() }
-    if passes.contains(.fusedUpdates) { graph = graph.withFusedUpdates() }
-    return graph.withoutDeadNodes()
+  /// The same graph after passes; `arenaBudget` as in `TrainingGraph`.
+  func optimized(_ passes: TrainingPasses, arenaBudget: Int? = nil) -> Graph {
+    let graph = passes.contains(.fusedActivations) ? withFusedActivations() : self
+    let chosen = passes.contains(.recomputation) ? graph.cheapRecomputations() : []
+    func rest(_ graph: Graph) -> Graph {
+      let early = passes.contains(.earlyUpdates) ? graph.withEarlyUpdates() : graph
+      return passes.contains(.fusedUpdates) ? early.withFusedUpdates() : early
+    }
+    guard let arenaBudget else { return rest(graph.recomputing(chosen)).withoutDeadNodes() }
+    return graph.recomputing(chosen, toFit: arenaBudget, then: rest).withoutDeadNodes()
   }
 }

@@ -8,11 +8,13 @@ public enum Optimizer: Sendable, Hashable {
   case momentum(Float = 0.9, decay: Float = 0)
   /// Adam with decoupled weight decay (Loshchilov and Hutter, 2019).
   case adamW(beta1: Float = 0.9, beta2: Float = 0.999, epsilon: Float = 1e-8, decay: Float = 0.01)
+  /// SGD whose step size tunes itself (`DeltaStep`); the size it is given is that of the first step.
+  case delta(gamma: Float = 2, delta: Float = 0.1)
 
-  /// Tensors of the size of the weights kept from step to step.
+  /// Tensors of the size of the weights that an update keeps from step to step.
   public var stateCount: Int {
     switch self {
-    case .sgd: 0
+    case .sgd, .delta: 0
     case .momentum: 1
     case .adamW: 2
     }
@@ -25,6 +27,7 @@ public enum Optimizer: Sendable, Hashable {
   ///   - step: number of the step, 1 for the first.
   ///   - scale: of the gradients.
   public func schedule(rate: Float, step: Int, scale: Float = 1) -> [Float] {
+    if case .delta = self { return [1, rate, 1, scale] }
     guard case .adamW(let beta1, let beta2, _, _) = self else { return [rate, 1, 1, scale] }
     let first = 1 - Self.power(Double(beta1), step)
     let second = 1 - Self.power(Double(beta2), step)

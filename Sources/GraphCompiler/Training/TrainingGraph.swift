@@ -30,7 +30,10 @@ public struct TrainingGraph: Sendable {
 
   /// Differentiates the output `loss` of `forward`.
   ///
-  /// - Parameter columns: matrices of which only so many of the first input channels train.
+  /// - Parameters:
+  ///   - columns: matrices of which only so many of the first input channels train.
+  ///   - arenaBudget: bytes that values may take; where they take more, results of the forward half
+  ///     are made again instead of kept, those that save most bytes an operation first.
   /// - Throws: `GraphError.noGradient` where a gradient cannot pass, `unknownValue` for the loss.
   public init(
     _ forward: Graph,
@@ -38,7 +41,8 @@ public struct TrainingGraph: Sendable {
     isTrainable: (String) -> Bool,
     columns: [String: Int] = [:],
     ending: Ending,
-    passes: TrainingPasses = .all
+    passes: TrainingPasses = .all,
+    arenaBudget: Int? = nil
   ) throws(GraphError) {
     forwardFlops = forward.flops
     let moving = forward.moving(isTrainable)
@@ -61,7 +65,10 @@ public struct TrainingGraph: Sendable {
     }
     let finished = builder.finish(outputs: outputs)
     trainable = gradients.map { finished.parameters[$0.key.index] }
-    graph = finished.withoutDeadNodes().optimized(passes)
+    graph = finished.withoutDeadNodes().optimized(
+      passes,
+      arenaBudget: arenaBudget
+    )
   }
 
   /// The graph that moves `parameters` along the gradients a step of `accumulation` left in states,
@@ -104,6 +111,20 @@ extension GraphBuilder {
     if case .global(let norm) = clipping {
       scale = try apply(ClipScale(maximumNorm: norm), [schedule] + gradients.map(\.gradient))[0]
     }
+    var previous: [ValueID] = []
+    if case .delta(let gamma, let delta) = optimizer {
+      guard clipping == .none else {
+        throw .mismatch(operation: DeltaStep.name, expected: "gradients that are not clipped")
+      }
+      previous = gradients.map {
+        state("previous.\(name(of: $0.parameter))", type(of: $0.gradient))
+      }
+      let sizes = state("delta", ValueType([DeltaStep.stateCount]))
+      scale = try apply(
+        DeltaStep(gamma: gamma, delta: delta, count: gradients.count),
+        [schedule, sizes] + gradients.map(\.gradient) + previous
+      )[0]
+    }
     for (parameter, gradient) in gradients {
       if case .perTensor(let norm) = clipping {
         scale = try apply(ClipScale(maximumNorm: norm), [schedule, gradient])[0]
@@ -117,6 +138,9 @@ extension GraphBuilder {
         [gradient, schedule] + (scale.map { [$0] } ?? []) + states,
         [parameter]
       )
+    }
+    for (before, (_, gradient)) in zip(previous, gradients) {
+      _ = try apply(Accumulate(replaces: true), [before, gradient])
     }
   }
 }
