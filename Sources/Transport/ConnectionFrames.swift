@@ -52,6 +52,10 @@ public struct Goodbye: WireCodable, Equatable {
   /// For people; cut to 512 bytes when sent.
   public let text: String
 
+  /// In milliseconds: more than eleven days.
+  private static let longestRetry = 1_000_000_000
+  private static let longestText = 512
+
   /// Last words.
   public init(_ code: Code, retryAfter: Duration? = nil, _ text: String) {
     self.code = code
@@ -69,26 +73,18 @@ public struct Goodbye: WireCodable, Equatable {
       throw .outOfRange(field: "goodbye", value: "\(number)", allowed: "0...4")
     }
     self.code = code
-    let milliseconds = try reader.readCount(limit: 1 << 31, field: "retry")
+    let milliseconds = try reader.readCount(limit: Self.longestRetry, field: "retry")
     retryAfter = milliseconds == 0 ? nil : .milliseconds(milliseconds)
-    text = try reader.readString(limit: 600, field: "text")
+    text = try reader.readString(limit: Self.longestText, field: "text")
   }
 
   /// Appends the words.
   public func encode(into writer: inout ByteWriter) {
     writer.write(code.rawValue)
-    let (seconds, attoseconds) = (retryAfter ?? .zero).components
-    let milliseconds =
-      seconds.clamped(to: 0...1_000_000) * 1000 + attoseconds / 1_000_000_000_000_000
-    writer.writeVarint(UInt64(max(0, milliseconds)))
+    let wait = (retryAfter ?? .zero) / .milliseconds(1)
+    writer.writeVarint(UInt64(min(max(0, wait), Double(Self.longestRetry))))
     var short = text
-    while short.utf8.count > 512 { short.removeLast() }
+    while short.utf8.count > Self.longestText { short.removeLast() }
     writer.write(string: short)
-  }
-}
-
-extension Int64 {
-  fileprivate func clamped(to range: ClosedRange<Int64>) -> Int64 {
-    Swift.min(Swift.max(self, range.lowerBound), range.upperBound)
   }
 }
