@@ -1,5 +1,6 @@
 // Apache-2.0.
 import CKernels
+import Glibc
 public import Tensors
 
 /// A tensor as stored: bytes that stay where they are as long as their owner lives.
@@ -14,14 +15,19 @@ public import Tensors
   /// What the elements of each row are multiplied by, of integers.
   let rowScales: AlignedBuffer?
   private let owner: any AnyObject & Sendable
+  private let isMapped: Bool
 
   /// `bytes` hold the elements, aligned for their type, while `owner` lives.
+  ///
+  /// - Parameter isMapped: whether the bytes are those of a mapped file that nobody writes to.
   @unsafe public init(
     shape: Shape,
     type: ElementType,
     bytes: UnsafeRawPointer,
-    owner: any AnyObject & Sendable
+    owner: any AnyObject & Sendable,
+    isMapped: Bool = false
   ) {
+    self.isMapped = isMapped
     self.shape = shape
     self.type = type
     unsafe self.bytes = bytes
@@ -43,6 +49,7 @@ public import Tensors
     unsafe bytes = UnsafeRawPointer(integers.baseAddress)
     self.rowScales = rowScales
     owner = integers
+    isMapped = false
   }
 
   /// The matrix as kernels read it; a vector is one row.
@@ -73,6 +80,24 @@ public import Tensors
       scales.floats.baseAddress
     )
     return StoredTensor(shape: shape, integers: integers, rowScales: scales)
+  }
+}
+
+extension StoredTensor {
+  /// Lets the system have back the memory of some elements of a mapped file, until they are read
+  /// again.
+  func release(_ elements: Range<Int>) {
+    guard isMapped, !elements.isEmpty else { return }
+    let page = Int(getpagesize())
+    let first = unsafe UInt(bitPattern: bytes) + UInt(elements.lowerBound * type.byteCount)
+    let last = first + UInt(elements.count * type.byteCount)
+    let start = first / UInt(page) * UInt(page)
+    // SAFETY: pages that hold bytes of the file; dropped, they are read from it again. Advice may fail.
+    unsafe madvise(
+      UnsafeMutableRawPointer(bitPattern: start),
+      Int(last - start),
+      MADV_DONTNEED
+    )
   }
 }
 

@@ -120,6 +120,8 @@ public import Tensors
       unsafe weight.row_stride = weight.columns
       unsafe weight.element_type = Int32(entry.tensor.type.rawValue)
       unsafe kernels.materialize(&weight, 0, 1, masterAddress(at))
+      // Training by gradients reads the base once; rounds of a federation read it again and again.
+      if !perturbs { entry.tensor.release(range) }
     }
   }
 

@@ -208,7 +208,8 @@ public final class LoadedModel: Sendable {
       shape: shape,
       type: try entry.elementType(),
       bytes: address,
-      owner: bytes
+      owner: bytes,
+      isMapped: true
     )
   }
 
