@@ -81,8 +81,9 @@ public struct Goodbye: WireCodable, Equatable {
   /// Appends the words.
   public func encode(into writer: inout ByteWriter) {
     writer.write(code.rawValue)
-    let wait = (retryAfter ?? .zero) / .milliseconds(1)
-    writer.writeVarint(UInt64(min(max(0, wait), Double(Self.longestRetry))))
+    let longest = Duration.milliseconds(Self.longestRetry)
+    let (seconds, attoseconds) = min(max(.zero, retryAfter ?? .zero), longest).components
+    writer.writeVarint(UInt64(seconds * 1000 + attoseconds / 1_000_000_000_000_000))
     var short = text
     while short.utf8.count > Self.longestText { short.removeLast() }
     writer.write(string: short)
