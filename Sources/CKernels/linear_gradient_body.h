@@ -37,6 +37,15 @@ static void input_gradient_right(
   }
 }
 
+static void input_gradient_fetch(const void *context, int64_t m, int64_t rows, int64_t k) {
+  const samara_linear_input_gradient_args *a = context;
+  for (int64_t r = m; r < m + rows; r++) {
+    fetch_columns(a->input_gradient + r * a->input_gradient_stride + k);
+    if (a->saved) fetch_columns(a->saved + r * a->saved_stride + k);
+    if (a->residual) fetch_columns(a->residual + r * a->residual_stride + k);
+  }
+}
+
 static void input_gradient_finish(
     const void *context, const float *tile, int64_t stride, int64_t m, int64_t rows, int64_t k,
     int64_t columns) {
@@ -62,7 +71,7 @@ static void linear_input_gradient(const samara_linear_input_gradient_args *a) {
   product p = {.row_begin = a->m_begin, .row_end = a->m_end, .column_begin = a->k_begin,
                .column_end = a->k_end, .terms = a->weight.rows, .context = a,
                .scratch = a->scratch, .pack_left = input_gradient_left,
-               .pack_right = input_gradient_right, .finish = input_gradient_finish};
+               .pack_right = input_gradient_right, .fetch = input_gradient_fetch, .finish = input_gradient_finish};
   run_product(&p);
 }
 

@@ -41,6 +41,8 @@ typedef struct product {
   /// NULL, or sets a tile to what the sums go on top of.
   void (*start)(const void *, float *tile, int64_t stride, int64_t i, int64_t rows, int64_t j,
                 int64_t columns);
+  /// NULL, or asks for what `finish` will read while the sums are made.
+  void (*fetch)(const void *, int64_t i, int64_t rows, int64_t j);
   /// One finished tile to its place.
   void (*finish)(const void *, const float *tile, int64_t stride, int64_t i, int64_t rows,
                  int64_t j, int64_t columns);
@@ -59,6 +61,7 @@ INLINE void product_block(
     for (int64_t row = i; row < i_end; row += MR) {
       int64_t rows = smaller(MR, i_end - row);
       float *tile = first && last ? partial : partial + (row - i) * stride + column - j;
+      if (last && p->fetch) p->fetch(p->context, row, rows, column);
       if (first && p->start) p->start(p->context, tile, stride, row, rows, column, columns);
       tiles[rows](left + (row - i) * depth, right + (column - j) * depth, depth, tile, stride,
                   first && !p->start);
@@ -89,6 +92,12 @@ static void run_product(const product *p) {
       } while (r < p->terms);
     }
   }
+}
+
+/// Asks for NR floats.
+INLINE void fetch_columns(const float *p) {
+#pragma clang loop unroll(full)
+  for (int g = 0; g < NR; g += 16) __builtin_prefetch(p + g);
 }
 
 /// Rows [r, r + depth) of a matrix of floats, columns [i, i + rows) as [r][rows].
