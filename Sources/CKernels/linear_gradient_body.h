@@ -46,6 +46,13 @@ static void input_gradient_fetch(const void *context, int64_t m, int64_t rows, i
   }
 }
 
+static float *input_gradient_place(
+    const void *context, int64_t m, int64_t k, int64_t *stride) {
+  const samara_linear_input_gradient_args *a = context;
+  *stride = a->input_gradient_stride;
+  return a->input_gradient + m * *stride + k;
+}
+
 static void input_gradient_finish(
     const void *context, const float *tile, int64_t stride, int64_t m, int64_t rows, int64_t k,
     int64_t columns) {
@@ -72,6 +79,7 @@ static void linear_input_gradient(const samara_linear_input_gradient_args *a) {
                .column_end = a->k_end, .terms = a->weight.rows, .context = a,
                .scratch = a->scratch, .pack_left = input_gradient_left,
                .pack_right = input_gradient_right, .fetch = input_gradient_fetch, .finish = input_gradient_finish};
+  if (!a->saved && !a->residual) p.place = input_gradient_place;
   run_product(&p);
 }
 
@@ -124,6 +132,13 @@ static void weight_gradient_finish(
   }
 }
 
+static float *weight_gradient_place(
+    const void *context, int64_t n, int64_t k, int64_t *stride) {
+  const samara_linear_weight_gradient_args *a = context;
+  *stride = a->gradient_stride;
+  return a->gradient + n * *stride + k;
+}
+
 static size_t linear_weight_gradient_scratch_bytes(int64_t rows, int64_t outputs, int64_t inputs) {
   return product_scratch_bytes(outputs, inputs, rows);
 }
@@ -134,5 +149,6 @@ static void linear_weight_gradient(const samara_linear_weight_gradient_args *a) 
                .pack_left = weight_gradient_left, .pack_right = weight_gradient_right,
                .start = a->accumulate ? weight_gradient_start : 0,
                .finish = weight_gradient_finish};
+  if (!a->update && !a->accumulate) p.place = weight_gradient_place;
   run_product(&p);
 }

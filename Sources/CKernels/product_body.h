@@ -43,6 +43,8 @@ typedef struct product {
                 int64_t columns);
   /// NULL, or asks for what `finish` will read while the sums are made.
   void (*fetch)(const void *, int64_t i, int64_t rows, int64_t j);
+  /// NULL, or where a whole tile may be summed in its place, and the distance of its rows.
+  float *(*place)(const void *, int64_t i, int64_t j, int64_t *stride);
   /// One finished tile to its place.
   void (*finish)(const void *, const float *tile, int64_t stride, int64_t i, int64_t rows,
                  int64_t j, int64_t columns);
@@ -60,6 +62,13 @@ INLINE void product_block(
     int64_t columns = smaller(NR, j_end - column);
     for (int64_t row = i; row < i_end; row += MR) {
       int64_t rows = smaller(MR, i_end - row);
+      if (first && last && p->place && columns == NR) {
+        int64_t distance;
+        float *place = p->place(p->context, row, column, &distance);
+        tiles[rows](left + (row - i) * depth, right + (column - j) * depth, depth, place,
+                    distance, 1);
+        continue;
+      }
       float *tile = first && last ? partial : partial + (row - i) * stride + column - j;
       if (last && p->fetch) p->fetch(p->context, row, rows, column);
       if (first && p->start) p->start(p->context, tile, stride, row, rows, column, columns);
