@@ -44,9 +44,11 @@ public struct SocketAddress: Sendable, Equatable, CustomStringConvertible {
     } else if host.contains(":") {
       throw .badAddress(text)
     }
-    guard !host.isEmpty, host.utf8.count <= 255, !host.utf8.contains(0) else {
-      throw .badAddress(text)
+    // Neither brackets nor spaces nor control characters are in any host's name.
+    let isName = host.utf8.allSatisfy { byte in
+      byte > 32 && byte != 127 && byte != UInt8(ascii: "[") && byte != UInt8(ascii: "]")
     }
+    guard !host.isEmpty, host.utf8.count <= 255, isName else { throw .badAddress(text) }
     self.host = String(host)
     self.port = port
   }

@@ -60,7 +60,9 @@ import Testing
   @Test func `addresses`() throws {
     #expect(try SocketAddress("[::1]:80") == SocketAddress(host: "::1", port: 80))
     #expect(try SocketAddress("a.b:0").description == "a.b:0")
-    for text in ["", ":", "a", "a:", ":1", "a:65536", "a:-1", "::1:80", "[]:1", "a\u{0}:1"] {
+    for text in [
+      "", ":", "a", "a:", ":1", "a:65536", "a:-1", "::1:80", "[]:1", "[[a]]:1", "a b:1", "a\u{0}:1",
+    ] {
       #expect(throws: TransportError.badAddress(text), "\(text)") { try SocketAddress(text) }
     }
   }
