@@ -31,6 +31,12 @@ extension RunMachine {
       case .note(let text): effects.actions.append(.log(.warning, text))
       case .assign(let client, let steps):
         if !isAtWork(client) {
+          if tasks[client]?.key.base == round {
+            // Its result of this version is here or on its way to the disk; a second task from the same
+            // version would be the same task.
+            deferred[client] = steps
+            continue
+          }
           tasks[client] = OpenTask(key: TaskKey(client: client, base: round), steps: steps)
           effects.records.append(
             .task(run: id, round: round, client: client, steps: UInt32(steps))
@@ -184,6 +190,9 @@ extension RunMachine {
       finishIfDone(&effects)
     } else {
       begin(now, &effects)
+      let waiting = deferred.sorted { $0.key < $1.key }
+      deferred = [:]
+      perform(waiting.map { .assign(client: $0.key, steps: $0.value) }, now, &effects)
     }
   }
 

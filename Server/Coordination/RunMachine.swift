@@ -76,6 +76,8 @@ struct RunMachine: Sendable {
   var arrivals: [TaskKey] = []
   var results: [TaskKey: Held] = [:]
   var failed: Set<UInt32> = []
+  /// Steps of tasks that wait for the next version.
+  var deferred: [UInt32: Int] = [:]
   var begunAt: Duration = .zero
 
   var scores: [UInt32: VersionScore] = [:]
@@ -141,8 +143,20 @@ struct RunMachine: Sendable {
         phase = clients.isEmpty ? .gathering : .training
       }
       score(&effects)
-      if phase == .training { begin(now, &effects) }
+      if phase == .training {
+        introduce(now)
+        begin(now, &effects)
+      }
       finishIfDone(&effects)
+    }
+  }
+
+  /// Tells the scheduler after a restart about the clients it knew; all of them are away as yet.
+  private mutating func introduce(_ now: Duration) {
+    for (index, client) in clients.enumerated() {
+      let ordinal = UInt32(index)
+      _ = scheduler.handle(.present(client: ordinal, examples: client.examples), now: now)
+      _ = scheduler.handle(.away(client: ordinal), now: now)
     }
   }
 

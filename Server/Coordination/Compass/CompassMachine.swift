@@ -123,6 +123,17 @@ public struct CompassMachine: Sendable {
     general.append(Update(client: client, task: 0, steps: steps, base: base))
   }
 
+  /// Results that a restart found go into a version at once: those who made them have had their task
+  /// of the present one.
+  public mutating func flush() -> [Event] {
+    guard !general.isEmpty else { return [] }
+    let late = general
+    general = []
+    var events: [Event] = []
+    aggregate(late, .flush, nil, &events)
+    return events
+  }
+
   /// A client is there for the first time.
   public mutating func join(_ client: Int, now: Double) -> [Event] {
     let steps = rules.isFirstTaskLong ? settings.mostSteps : settings.leastSteps

@@ -54,7 +54,14 @@ struct CompassScheduler: Scheduler {
       awaySince[client] = now
     case .arrived(let key):
       timers(now, &actions)
-      perform(machine.arrive(Int(key.client), now: now.inSeconds), &actions)
+      if machine.task(of: Int(key.client)) == nil {
+        // It was on its way to the disk when the server started again, or was given up meanwhile.
+        keep(key)
+        perform(machine.flush(), &actions)
+        if present.contains(key.client) { join(key.client, now, &actions) }
+      } else {
+        perform(machine.arrive(Int(key.client), now: now.inSeconds), &actions)
+      }
     case .failed(let client):
       perform(machine.forget(Int(client), now: now.inSeconds), &actions)
       // Back at the end of the line: its first task again, when it is next seen or the lease ends.
@@ -94,16 +101,15 @@ struct CompassScheduler: Scheduler {
         now: now.inSeconds
       )
     }
-    for key in arrived {
-      machine.keepLate(
-        client: Int(key.client),
-        base: Int(key.base),
-        steps: settings.leastSteps
-      )
-    }
+    for key in arrived { keep(key) }
+    perform(machine.flush(), &actions)
     for client in present.sorted() where machine.task(of: Int(client)) == nil {
       join(client, now, &actions)
     }
+  }
+
+  private mutating func keep(_ key: TaskKey) {
+    machine.keepLate(client: Int(key.client), base: Int(key.base), steps: settings.leastSteps)
   }
 
   private mutating func join(
