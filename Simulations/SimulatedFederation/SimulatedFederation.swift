@@ -96,7 +96,7 @@ public struct SimulatedFederation<Work: SimulatedWork> {
     self.configuration = configuration
     self.log = log
     self.onReport = onReport
-    devices = DeviceModel(settings, key: configuration.runKey)
+    devices = DeviceModel(settings.devices, key: configuration.runKey)
     queue = try WorkQueue(work, workers: workers ?? settings.workers)
     machine = try CoordinatorMachine(software: "fedsim")
     let digits = String(max(0, work.exampleCounts.count - 1)).count
@@ -168,7 +168,8 @@ public struct SimulatedFederation<Work: SimulatedWork> {
       clientOf[peer] = nil
       try tell(index, .closed)
       try tell(.closed(peer))
-      events.add(.back(client: index), at: now + Self.absence)
+      let away = devices.stretch(of: index, period: clients[index].period, isOnline: false)
+      events.add(.back(client: index), at: now + (away ?? Self.absence))
     case .back(let index): try connect(index)
     case .timer: try tell(.timer)
     }
@@ -179,6 +180,10 @@ public struct SimulatedFederation<Work: SimulatedWork> {
     lastPeer += 1
     clients[index].peer = lastPeer
     clientOf[lastPeer] = index
+    clients[index].period += 1
+    if let stay = devices.stretch(of: index, period: clients[index].period, isOnline: true) {
+      events.add(.lost(client: index, lastPeer), at: now + stay)
+    }
     try tell(.connected(lastPeer, name: clients[index].name))
     try tell(index, .connected)
   }
@@ -197,7 +202,10 @@ public struct SimulatedFederation<Work: SimulatedWork> {
         guard let index = clientOf[peer] else { continue }
         let body = message.body
         count(Self.frameBytes(message.kind, body), \.down, of: index)
-        events.add(.down(client: index, peer, kind: message.kind.rawValue, body: body), at: now)
+        events.add(
+          .down(client: index, peer, kind: message.kind.rawValue, body: body),
+          at: arrival(of: body, \.downlinkFree, index)
+        )
       case .close(let peer):
         if let index = clientOf[peer] { events.add(.lost(client: index, peer), at: now) }
       case .commit(let id, let records):
@@ -228,7 +236,10 @@ public struct SimulatedFederation<Work: SimulatedWork> {
         guard let peer = clients[index].peer else { continue }
         let body = message.body
         count(Self.frameBytes(message.kind, body), \.up, of: index)
-        events.add(.up(peer, kind: message.kind.rawValue, body: body), at: now)
+        events.add(
+          .up(peer, kind: message.kind.rawValue, body: body),
+          at: arrival(of: body, \.uplinkFree, index)
+        )
       case .prepare(let run, _):
         let preparation = Preparation(
           base: work.base,
@@ -248,7 +259,12 @@ public struct SimulatedFederation<Work: SimulatedWork> {
     let ticket = queue.add(.train(client: index, order))
     clients[index].ticket = ticket
     clients[index].begun = now
-    let duration = clients[index].stepTime * order.task.steps
+    let duration = devices.duration(
+      of: index,
+      round: order.task.round,
+      steps: order.task.steps,
+      stepTime: clients[index].stepTime
+    )
     events.add(
       .trained(client: index, ticket: ticket, run: order.run, round: order.task.round),
       at: now + duration
@@ -257,6 +273,18 @@ public struct SimulatedFederation<Work: SimulatedWork> {
     {
       events.add(.lost(client: index, peer), at: now + duration * share)
     }
+  }
+
+  /// When a message is there: one after another on each way of a link.
+  private mutating func arrival(
+    of body: [UInt8],
+    _ link: WritableKeyPath<SimulatedClient, Duration>,
+    _ index: Int
+  ) -> Duration {
+    let begins = max(now, clients[index][keyPath: link])
+    let ends = begins + devices.transfer(bytes: body.count)
+    clients[index][keyPath: link] = ends
+    return ends
   }
 
   private static func frameBytes(_ kind: Message.Kind, _ body: [UInt8]) -> Int {

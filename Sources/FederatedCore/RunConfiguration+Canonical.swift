@@ -124,9 +124,7 @@ extension SimulationSection {
         ])
       ),
       .init("workers", .integer(Int64(workers))),
-      .init("step_seconds", .number(stepSeconds)),
-      .init("speed_spread", .number(speedSpread)),
-      .init("dropout", .number(dropout)),
+      .init("devices", devices.json),
     ])
   }
 }

@@ -116,16 +116,10 @@ public struct SimulationSection: Sendable, Equatable {
   public let shardsPerClient: Int
   /// Threads that train clients; the result does not depend on it.
   public let workers: Int
-  /// Virtual seconds of a local step of a middling client.
-  public let stepSeconds: Double
-  /// How much speeds differ: the fastest client is this many times as fast as the slowest.
-  public let speedSpread: Double
-  /// Probability that a client is lost during a task.
-  public let dropout: Double
+  /// How fast, connected and reliable they are.
+  public let devices: DeviceSection
 
-  static let keys = [
-    "clients", "data", "partition", "workers", "step_seconds", "speed_spread", "dropout",
-  ]
+  static let keys = ["clients", "data", "partition", "workers", "devices"]
   static let partitionKeys = ["kind", "alpha", "field", "shards_per_client"]
   static let partitions = ["iid", "dirichlet", "field", "shards"]
 
@@ -138,8 +132,6 @@ public struct SimulationSection: Sendable, Equatable {
     field = try parts.text("field", standard: "label")
     shardsPerClient = try parts.integer("shards_per_client", in: 1...(1 << 16), standard: 2)
     workers = try section.integer("workers", in: 1...1024, standard: 1)
-    stepSeconds = try section.number("step_seconds", in: 0...1e6, standard: 0.1)
-    speedSpread = try section.number("speed_spread", in: 1...1e6, standard: 1)
-    dropout = try section.number("dropout", in: 0...1, standard: 0)
+    devices = try DeviceSection(section.section("devices", known: DeviceSection.keys))
   }
 }

@@ -25,7 +25,7 @@ import Testing
       seed: 7, head_seed: 8,
       simulation: {
         clients: 100, data: "/data/all.jsonl", partition: { kind: "dirichlet", alpha: 0.5 },
-        workers: 2, step_seconds: 0.2, dropout: 0.1,
+        workers: 2, devices: { step_seconds: 0.2, speeds: "lognormal", dropout: 0.1 },
       },
     }
     """
@@ -59,6 +59,9 @@ import Testing
     #expect(run.headSeed == 8)
     #expect(run.simulation?.partition == "dirichlet")
     #expect(run.simulation?.alpha == 0.5)
+    #expect(run.simulation?.devices.speeds == .lognormal)
+    #expect(run.simulation?.devices.spread == 0.5)
+    #expect(run.simulation?.devices.dropout == 0.1)
   }
 
   @Test(arguments: [smallest, full])

@@ -66,7 +66,8 @@ private struct QuadraticWork: SimulatedWork {
           algorithm: { \(algorithm) },
           schedule: { \(schedule) },
           evaluation: { data: "none", every: 2 },
-          simulation: { clients: \(clients), data: "none", partition: { kind: "iid" }, \(devices) },
+          simulation: { clients: \(clients), data: "none", partition: { kind: "iid" },
+            devices: { \(devices) } },
         }
         """.utf8
       )
@@ -87,7 +88,11 @@ private struct QuadraticWork: SimulatedWork {
   }
 
   @Test func `workers change nothing, whoever is slow or lost`() throws {
-    for devices in ["", "speed_spread: 20", "speed_spread: 5, dropout: 0.3"] {
+    for devices in [
+      "", "speeds: \"loguniform\", spread: 20", "speeds: \"normal\", noise: 0.05, dropout: 0.3",
+      "speeds: \"exponential\", latency: 0.05, bandwidth: 1000",
+      "speeds: \"lognormal\", online: 20, offline: 5",
+    ] {
       let schedule = "clients: 4, over_selection: 1.5, minimum: 2, deadline: \"10s\""
       let one = try Self.simulate(workers: 1, schedule: schedule, devices: devices)
       #expect(one.lines.count == 6)
@@ -101,7 +106,7 @@ private struct QuadraticWork: SimulatedWork {
   @Test(arguments: ["fedcompass", "fedbuff", "fedasync"])
   func `schedules without rounds come to the same end whatever the workers`(policy: String) throws {
     let schedule = "policy: \"\(policy)\", clients: 8, q_min: 3, q_max: 15"
-    let devices = "step_seconds: 1, speed_spread: 10, dropout: 0.05"
+    let devices = "step_seconds: 1, speeds: \"loguniform\", spread: 10, dropout: 0.05"
     let one = try Self.simulate(workers: 1, schedule: schedule, devices: devices)
     #expect(one.lines.count == 6)
     for workers in [2, 4] {
@@ -130,7 +135,10 @@ private struct QuadraticWork: SimulatedWork {
     let even = try Self.simulate(workers: 2, devices: "step_seconds: 2")
     // Six rounds of five steps.
     #expect(even.duration == .seconds(60))
-    let uneven = try Self.simulate(workers: 2, devices: "step_seconds: 2, speed_spread: 9")
+    let uneven = try Self.simulate(
+      workers: 2,
+      devices: "step_seconds: 2, speeds: \"loguniform\", spread: 9"
+    )
     #expect(uneven.duration > .seconds(60))
     #expect(uneven.duration < .seconds(180))
   }
