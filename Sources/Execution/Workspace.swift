@@ -60,8 +60,15 @@ public import Tensors
   func reserve(arenaBytes: Int, scratchBytes: Int) {
     let allScratch = scratchBytes * team.threadCount
     guard arenaBytes > arena.byteCount || allScratch > scratch.byteCount else { return }
-    if arenaBytes > arena.byteCount { arena = AlignedBuffer(byteCount: arenaBytes) }
-    if allScratch > scratch.byteCount { scratch = AlignedBuffer(byteCount: allScratch) }
+    // The old memory goes first, so that the two are never held together.
+    if arenaBytes > arena.byteCount {
+      arena = AlignedBuffer(byteCount: 0)
+      arena = AlignedBuffer(byteCount: arenaBytes)
+    }
+    if allScratch > scratch.byteCount {
+      scratch = AlignedBuffer(byteCount: 0)
+      scratch = AlignedBuffer(byteCount: allScratch)
+    }
     generation += 1
   }
 
