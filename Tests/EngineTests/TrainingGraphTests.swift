@@ -116,7 +116,7 @@ struct TrainingGraphTests {
         let training = try TrainingGraph(
           random.graph,
           isTrainable: { _ in true },
-          columns: ["0.up": 6],
+          columns: ["0.up": 6, "0.o": 11, "0.q": 7, "0.v": 5, "outer": 9],
           ending: .update(optimizer),
           passes: passes
         )
@@ -186,6 +186,18 @@ struct TrainingGraphTests {
       #expect(again.arena < kept.arena)
       #expect(try made(.all).arena <= again.arena)
     }
+    let decoder = try RandomGraph.decoder(sequences: 4, positions: 32, seed: 1)
+    let arenas = try [TrainingPasses.all.subtracting(.slices), .all].map { passes in
+      let training = try TrainingGraph(
+        decoder.graph,
+        isTrainable: { $0.hasSuffix(".o") },
+        columns: ["0.o": 3, "1.o": 3],
+        ending: .update(.sgd()),
+        passes: passes
+      )
+      return ExecutionPlan(training.graph, threads: 1).lowerBound
+    }
+    #expect(arenas[1] < arenas[0])
     let encoder = try RandomGraph.encoder(sequences: 2, positions: 8, seed: 2)
     let slopes = try [TrainingPasses.none, .fusedActivations].map { passes in
       try TrainingGraph(

@@ -66,7 +66,7 @@ public struct LinearWeightUpdate: Operator {
     unsafe arguments.input_stride = Int64(width)
     unsafe arguments.rows = Int64(call.inputTypes[0].shape.rows)
     unsafe arguments.weights = call.trainable(0)
-    unsafe arguments.weight_stride = Int64(width)
+    unsafe arguments.weight_stride = call.parameter(0).weight.columns
     if optimizer.stateCount > 0 { unsafe arguments.first = call.floats(3) }
     if optimizer.stateCount > 1 { unsafe arguments.second = call.floats(4) }
     let tiles = TileGrid(

@@ -16,13 +16,15 @@ public struct TrainingPasses: OptionSet, Sendable, Hashable {
   public static let recomputation = TrainingPasses(rawValue: 4)
   /// Weights follow gradients that are never stored.
   public static let fusedUpdates = TrainingPasses(rawValue: 8)
+  /// Of results that only gradients of parts of matrices read, those parts are kept.
+  public static let slices = TrainingPasses(rawValue: 16)
   /// None.
   public static let none: TrainingPasses = []
   /// Every one.
   public static let all = TrainingPasses(each)
   /// One by one.
   public static let each: [TrainingPasses] = [
-    .earlyUpdates, .fusedActivations, .recomputation, .fusedUpdates,
+    .earlyUpdates, .fusedActivations, .recomputation, .fusedUpdates, .slices,
   ]
 }
 
@@ -32,7 +34,8 @@ extension Graph {
     let graph = passes.contains(.fusedActivations) ? withFusedActivations() : self
     let chosen = passes.contains(.recomputation) ? graph.cheapRecomputations() : []
     func rest(_ graph: Graph) -> Graph {
-      let early = passes.contains(.earlyUpdates) ? graph.withEarlyUpdates() : graph
+      let sliced = passes.contains(.slices) ? graph.withSlices() : graph
+      let early = passes.contains(.earlyUpdates) ? sliced.withEarlyUpdates() : sliced
       return passes.contains(.fusedUpdates) ? early.withFusedUpdates() : early
     }
     guard let arenaBudget else { return rest(graph.recomputing(chosen)).withoutDeadNodes() }
