@@ -42,8 +42,8 @@ struct TinyModel: ~Copyable {
     _ = folder.write(name, Self.examples(of: 0))
   }
 
-  /// A run of the model over `rounds` rounds.
-  func run(rounds: Int, clients: Int) throws -> RunConfiguration {
+  /// A run of the model over `rounds` rounds; `policy` begins its schedule.
+  func run(rounds: Int, clients: Int, policy: String = "") throws -> RunConfiguration {
     let simulation = """
       { clients: \(clients), data: "\(together)", partition: { kind: "field", field: "client" } }
       """
@@ -54,7 +54,7 @@ struct TinyModel: ~Copyable {
           name: "tiny", model: "\(model)", rounds: \(rounds), seed: 3,
           algorithm: { name: "fedkseed", seeds: 64, steps: 4, learning_rate: 1e-4 },
           data: { max_length: 40, batch_size: 3 },
-          schedule: { clients: \(clients) },
+          schedule: { \(policy) clients: \(clients) },
           evaluation: { data: "\(heldOut)", every: 2 },
           simulation: \(simulation),
         }
