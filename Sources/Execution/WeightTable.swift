@@ -67,6 +67,7 @@ public import Tensors
   /// The same matrix in one byte an element: integers of −127 … 127 and a scale for each row, the
   /// largest magnitude of a row at 127.
   public func quantized() -> StoredTensor {
+    precondition(shape.rank <= 2, "\(shape) is no matrix")
     let integers = AlignedBuffer(byteCount: shape.elementCount)
     // SAFETY: one byte an element, one scale a row; both are filled before they are shared.
     var weight = unsafe self.weight

@@ -128,7 +128,7 @@ struct RandomGraph {
     return made
   }
 
-  private init(_ graph: Graph, seed: UInt64) {
+  init(_ graph: Graph, seed: UInt64) {
     self.graph = graph
     var stream = RandomStream(key: seed, purpose: .headInitialization)
     parameters = Dictionary(
@@ -165,6 +165,7 @@ struct RandomGraph {
     [
       try decoder(sequences: sequences, positions: positions, seed: 1),
       try encoder(sequences: sequences, positions: positions, seed: 2),
+      try images(sequences, height: positions % 6 + 2, width: positions % 5 + 3, seed: 3),
     ]
   }
 

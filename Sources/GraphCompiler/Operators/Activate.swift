@@ -103,7 +103,7 @@ public struct ActivationGradient: Operator {
 }
 
 extension Activation {
-  /// The derivative in binary64; 0 at the corner of `relu`.
+  /// The derivative in binary64; 0 at the corners of `relu` and `relu6`.
   public func derivative(_ x: Double) -> Double {
     switch self {
     case .identity: return 1
@@ -121,6 +121,7 @@ extension Activation {
       let t = Glibc.tanh(x)
       return 1 - t * t
     case .relu: return x > 0 ? 1 : 0
+    case .relu6: return x > 0 && x < 6 ? 1 : 0
     }
   }
 }

@@ -17,6 +17,8 @@ public enum Activation: Int32, Sendable, Hashable {
   case tanh = 4
   /// max(x, 0).
   case relu = 5
+  /// min(max(x, 0), 6).
+  case relu6 = 6
 
   /// The function in binary64.
   public func reference(_ x: Double) -> Double {
@@ -28,6 +30,7 @@ public enum Activation: Int32, Sendable, Hashable {
     case .silu: x / (1 + exp(-x))
     case .tanh: Glibc.tanh(x)
     case .relu: max(x, 0)
+    case .relu6: min(max(x, 0), 6)
     }
   }
 }
