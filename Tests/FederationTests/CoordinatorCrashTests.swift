@@ -52,6 +52,42 @@ import WireProtocol
     #expect(deaths > 12)
   }
 
+  @Test(arguments: ["fedbuff", "fedasync", "fedcompass"], [true, false])
+  func `a death at any commit stalls no run without rounds`(
+    policy: String,
+    writesLast: Bool
+  ) throws {
+    let run = try VirtualFederation.run(
+      rounds: 12,
+      schedule: "policy: \"\(policy)\", clients: 3, buffer: 2, lease: \"1h\""
+    )
+    for commits in 2..<200 {
+      let federation = try VirtualFederation(clients: 3)
+      federation.tick = .milliseconds(7)
+      federation.lifetime = (commits, writesLast)
+      for index in 0..<3 { federation.connect(index) }
+      federation.tell(.submit(ticket: 1, run))
+      federation.settleSlowly()
+      while !federation.isDead, federation.skipToDeadline() {}
+      guard federation.isDead else { return }
+      let death = federation.now
+      try federation.crash()
+      for index in [1, 2, 0] { federation.connect(index) }
+      federation.settleSlowly()
+      while federation.machine.view(of: 1)?.isOver == false, federation.skipToDeadline() {}
+      #expect(federation.machine.view(of: 1)?.state == "completed", "commit \(commits)")
+      // Nobody was given up by the lease to get there.
+      #expect(federation.now - death < .seconds(600), "commit \(commits)")
+      let counted = try federation.contributions()
+      #expect(Set(counted).count == counted.count, "commit \(commits)")
+      #expect(
+        try CoordinatorMachine(recovering: [(1, federation.ledger.records(of: 1))]).view(of: 1)?
+          .digest == CoordinatorTests.digest(federation)
+      )
+    }
+    Issue.record("the run never got to its end")
+  }
+
   @Test func `a run that dies at every few commits still ends in the same bits`() throws {
     let digest = CoordinatorTests.digest(try CoordinatorTests.undisturbed(rounds: 8))
     let federation = try VirtualFederation(clients: 3)

@@ -31,6 +31,8 @@ final class VirtualFederation {
   var machine: CoordinatorMachine
   let ledger: Ledger
   var now: Duration = .zero
+  /// What the clock moves by with every message.
+  var tick: Duration = .zero
   var clients: [VirtualClient]
   /// Actions the test wants to look at.
   private(set) var reports: [RoundReport] = []
@@ -108,6 +110,7 @@ final class VirtualFederation {
   func settle() {
     while !inbox.isEmpty, !isDead {
       let (peer, message) = inbox.removeFirst()
+      now += tick
       tell(.received(peer, message))
     }
   }
@@ -149,6 +152,15 @@ final class VirtualFederation {
     let held = heldCommits
     heldCommits = []
     for (id, records) in held { write(id, records) }
+  }
+
+  /// `settle` with a disk so slow that everybody has spoken before it answers.
+  func settleSlowly() {
+    repeat {
+      isDiskOn = false
+      settle()
+      releaseDisk()
+    } while !inbox.isEmpty && !isDead
   }
 
   private func write(_ id: UInt64, _ records: [LedgerRecord]) {
