@@ -12,11 +12,13 @@ let trainBenchmark = Command(
   options: [
     .value("scheme", "S", "Only this scheme."),
     .flag("operators", "Print the time of each kind of operator."),
+    .flag("memory", "Print the planned and the measured growth of the process instead of times."),
     threadsOption,
   ],
   notes: """
     The bound of a scheme is the time of the full step by the ratio of the work. \
-    Benchmarks/train.py measures the same two models in PyTorch.
+    Benchmarks/train.py measures the same two models in PyTorch. For --memory set \
+    GLIBC_TUNABLES=glibc.malloc.mmap_threshold=65536, or one case uses what another has freed.
     """
 ) { arguments, console in
   let optimizers: [(String, Optimizer)] = [("SGD", .sgd()), ("AdamW", .adamW())]
@@ -45,16 +47,32 @@ let trainBenchmark = Command(
             keepsInputs: arguments.isSet("operators")
           )
           let table = model.table(for: forward, isTrainable: selection.contains)
-          let workspace = Workspace(table, team: ThreadTeam(threads: threads), perturbs: false)
+          let title = "train \(model.name), \(scheme), \(name), \(threads) threads"
+          let team = ThreadTeam(threads: threads)
+          ResidentMemory.resetPeak()
+          let before = ResidentMemory.now()
+          let workspace = Workspace(table, team: team, perturbs: false)
           let bound = try BoundPlan(plan, in: workspace)
           func step() throws {
             try model.fill(bound)
             try bound.set(TrainingGraph.schedule, floats: optimizer.schedule(rate: 1e-6, step: 1))
             bound.run()
           }
+          if arguments.isSet("memory") {
+            for _ in 0..<2 { try step() }
+            let weights = 4 * table.trainableCount
+            let report = PlanReport(plan, threads: threads, weightBytes: weights)
+            let planned = Double(report.totalBytes - report.stackBytes)
+            ReportRow(
+              title,
+              Double(ResidentMemory.peak() - before) / 1_048_576,
+              "MiB",
+              floor: ("planned", planned / 1_048_576)
+            ).write(to: console)
+            continue
+          }
           let measured = try Measurement.of(runs: 5) { try step() }
           let flops = training.graph.flops
-          let title = "train \(model.name), \(scheme), \(name), \(threads) threads"
           if let full, scheme.terms != [.full] {
             let floor = full.seconds * Double(flops) / Double(full.flops)
             ReportRow(title, measured.median * 1e3, "ms", floor: ("bound", floor * 1e3))

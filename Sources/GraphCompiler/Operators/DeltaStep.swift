@@ -15,6 +15,13 @@ public struct DeltaStep: Operator {
   let delta: Float
   let count: Int
 
+  /// The rule with its constants, over so many gradients.
+  public init(gamma: Float, delta: Float, count: Int) {
+    self.gamma = gamma
+    self.delta = delta
+    self.count = count
+  }
+
   /// Elements of the state: η, θ, ‖g‖, and 1 after the first step.
   static let stateCount = 4
 
