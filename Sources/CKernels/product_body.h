@@ -4,8 +4,9 @@
 #pragma once
 #include "linear_body.h"
 
-/// Rows of the result that are packed and summed together.
-enum { PRODUCT_ROWS = 336 / MR * MR };
+/// Rows of the result that are packed and summed together: many, since the other operand is read
+/// again for each such block, from far away where it is large.
+enum { PRODUCT_ROWS = 1036 / MR * MR };
 
 /// Where the parts of the scratch lie, in floats.
 typedef struct product_layout {

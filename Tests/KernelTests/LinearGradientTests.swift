@@ -8,7 +8,7 @@ struct LinearGradientTests {
   /// Extents of M × N × K: one, around the tiles of every set, and beyond every block.
   static let shapes = [
     (1, 1, 1), (2, 3, 5), (6, 7, 8), (13, 15, 17), (14, 32, 33), (15, 16, 31), (33, 70, 14),
-    (31, 2, 70), (5, 801, 40), (350, 30, 530), (801, 15, 33),
+    (31, 2, 70), (5, 801, 40), (350, 30, 530), (801, 15, 33), (1100, 3, 33),
   ]
 
   /// Input gradient of one layer in ranges of `rows` × `columns`.

@@ -141,6 +141,8 @@ void check_products(const samara_kernel_table *scalar, const samara_kernel_table
   check_input_gradient(scalar, fast, 30, 801, 40, 0, -1);
   check_input_gradient(scalar, fast, 350, 60, 530, 2, -1);
   check_input_gradient(scalar, fast, 340, 390, 600, 0, -1);
+  check_input_gradient(scalar, fast, 1100, 390, 20, 0, -1);
+  check_weight_gradient(scalar, fast, 390, 1100, 20);
   check_weight_gradient(scalar, fast, 801, 30, 40);
   check_weight_gradient(scalar, fast, 60, 350, 530);
   check_weight_gradient(scalar, fast, 390, 340, 600);
