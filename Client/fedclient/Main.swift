@@ -10,6 +10,9 @@ let commands: [Command] = [
   benchCommand,
   tokenizeCommand,
   forwardCommand,
+  gradientsCommand,
+  trainCommand,
+  planCommand,
 ]
 
 @main

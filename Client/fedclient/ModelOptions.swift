@@ -22,11 +22,15 @@ enum ModelOptions {
 extension Arguments {
   /// Data as `ModelOptions.data` describe it, read for a model.
   ///
+  /// - Parameter labels: names of the classes of a new head.
   /// - Throws: where the file cannot be read, nothing in it is an example, or the model's classes have
   ///   no names.
-  func data(at path: String, for model: LoadedModel) throws -> ClientData {
-    if case .classifier = model.head, model.labels == nil {
-      throw CommandFailure.usage("config.json has no id2label that names the model's classes")
+  func data(at path: String, for model: LoadedModel, labels: [String]? = nil) throws -> ClientData {
+    let labels = labels ?? model.labels
+    if case .classifier = model.head, labels == nil {
+      throw CommandFailure.usage(
+        "config.json has no id2label that names the model's classes, and no --labels does"
+      )
     }
     let length = try integer("max-length", in: 2...(1 << 17)) ?? 256
     let reader = try DatasetReader(
@@ -34,7 +38,7 @@ extension Arguments {
       format: value("data-format") ?? "auto",
       template: value("template") ?? "auto",
       maximumLength: min(length, model.family.maximumPositions),
-      labels: model.labels,
+      labels: labels,
       limit: try integer("limit", in: 1...(1 << 30)) ?? .max
     )
     return ClientData(

@@ -20,6 +20,14 @@ public struct StopSignals: Sendable {
     return signal == SIGUSR1 ? nil : signal
   }
 
+  /// Whether one of them came and nobody has waited for it yet.
+  public var isPending: Bool {
+    var set = sigset_t()
+    // SAFETY: the set is a local.
+    guard unsafe sigpending(&set) == 0 else { return false }
+    return unsafe sigismember(&set, SIGTERM) == 1 || sigismember(&set, SIGINT) == 1
+  }
+
   /// Ends the wait from another thread: there is nothing left to wait for.
   public func cancel() { kill(getpid(), SIGUSR1) }
 

@@ -24,7 +24,7 @@ public import Tensors
   private(set) var scratch = AlignedBuffer(byteCount: 0)
   private var present: Direction?
   /// What optimisers keep from step to step, by name.
-  private var states: [String: AlignedBuffer] = [:]
+  var states: [String: AlignedBuffer] = [:]
   /// Changes when arena or scratch move.
   private(set) var generation = 0
 

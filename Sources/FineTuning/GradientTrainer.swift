@@ -16,7 +16,7 @@ public final class GradientTrainer {
   /// Bound on gradients.
   public let clipping: Clipping
   /// Steps taken.
-  public private(set) var step = 0
+  public internal(set) var step = 0
   private let passes: TrainingPasses
   private let arenaBudget: Int?
   private var updates: BoundPlan?

@@ -1,7 +1,7 @@
 // Apache-2.0.
 import Codecs
 import Execution
-import Glibc
+import GraphCompiler
 import ModelFiles
 import Models
 import Tensors
@@ -9,7 +9,8 @@ import Tensors
 extension TrainerWorkspace {
   /// Writes the present weights as a Hugging Face folder that transformers loads.
   ///
-  /// `model.safetensors` holds the tensors that can change as F32 and the others as stored;
+  /// `model.safetensors` holds the tensors that can change as F32 and the others as stored; adapters
+  /// are added to the matrices they stand beside;
   /// `config.json` names the architecture, the labels and the element type; every other small file of
   /// the model's folder (tokenizer, generation settings, licence) is copied.
   ///
@@ -17,9 +18,7 @@ extension TrainerWorkspace {
   /// - Throws: `FineTuningError` where the folder cannot be written.
   public func export(to directory: String, labels: [String]? = nil) throws(FineTuningError) {
     try FineTuningError.inModel(directory) {
-      guard unsafe mkdir(directory, 0o755) == 0 || errno == EEXIST else {
-        throw ModelFileError.system(attempt: "make \(directory)", code: errno)
-      }
+      try ModelFolder.make(directory)
       try copySmallFiles(to: directory)
       try writeWeights(to: "\(directory)/\(Checkpoint.fileName)")
       let json = exportedConfiguration(labels: labels)
@@ -35,8 +34,10 @@ extension TrainerWorkspace {
     let trainable = Set(model.table.trainable.map(\.name))
     var names: [String: String] = [:]
     var tensors: [TensorDescription] = []
-    for (name, shape) in model.table.shapes {
-      let isStored = !trainable.contains(name) && model.checkpoint.contains(name)
+    for (name, shape) in model.table.shapes where !Adapters.isPart(name) {
+      let isStored =
+        !trainable.contains(name) && !trainable.contains(Adapters.names(name).a)
+        && model.checkpoint.contains(name)
       let type = isStored ? try model.checkpoint.entry(name).elementType() : .f32
       let exported = renames ? family.exportName(name) : name
       names[exported] = name
@@ -47,7 +48,7 @@ extension TrainerWorkspace {
     var writer = try SafetensorsWriter(path: path, tensors: tensors)
     for tensor in writer.tensors {
       let name = names[tensor.name] ?? tensor.name
-      if let weights = workspace.weights(of: name) {
+      if let weights = merged(name) ?? workspace.weights(of: name) {
         // SAFETY: floats have no padding; every machine this runs on is little-endian.
         try unsafe writer.append(weights.span.bytes)
       } else if model.checkpoint.contains(name) {

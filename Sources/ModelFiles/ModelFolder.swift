@@ -53,6 +53,15 @@ public enum ModelFolder {
     return names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
   }
 
+  /// Makes a folder where there is none.
+  ///
+  /// - Throws: `ModelFileError.system`.
+  public static func make(_ directory: String) throws(ModelFileError) {
+    guard unsafe mkdir(directory, 0o755) == 0 || errno == EEXIST else {
+      throw .system(attempt: "make \(directory)", code: errno)
+    }
+  }
+
   /// Writes a file whole or not at all.
   public static func write(_ bytes: [UInt8], to path: String) throws(ModelFileError) {
     var file = try AtomicFile(path: path)
