@@ -29,4 +29,6 @@ public enum Purpose: UInt8, Sendable, CaseIterable {
   case partition = 21
   /// Luck of simulated devices.
   case device = 22
+  /// Which token a generated text goes on with.
+  case sampling = 23
 }
