@@ -15,7 +15,7 @@ import subprocess
 
 EXAMPLES = pathlib.Path(__file__).resolve().parent.parent / "Examples"
 CASES = {
-    "novels, gains of the norms": ("novels/run.json5", []),
+    "novels, gains of the norms": ("novels/run.json5", ["rounds=40"]),
     "novels, all 1.35 M parameters": (
         "novels/run.json5",
         ['trainable=["*"]', "algorithm.learning_rate=1e-4", "algorithm.clip=1000", "rounds=20"],
