@@ -19,6 +19,9 @@ let enrollCommand = Command(
 ) { arguments, console in
   let folder = try ServerFolder(arguments)
   let name = arguments.operands[0]
+  guard ClientName.isAllowed(name) else {
+    throw CommandFailure.usage("\(TransportError.name(name))")
+  }
   let text = arguments.value("lifetime") ?? "24h"
   guard let lifetime = Duration(text: text), lifetime >= .seconds(1) else {
     throw CommandFailure("--lifetime \(text): expected a time such as 30m or 48h", code: .usage)

@@ -100,11 +100,13 @@ public struct EnrolmentToken: Sendable, Equatable {
 }
 
 /// The rule for names of clients: they appear in certificates, logs, paths and reports.
-enum ClientName {
+public enum ClientName {
   static let maximumBytes = 64
 
+  /// Whether a client may be called so.
+  ///
   /// 1 to 64 letters, digits, dots, dashes and underscores of ASCII, not beginning with a dot or dash.
-  static func isAllowed(_ name: String) -> Bool {
+  public static func isAllowed(_ name: String) -> Bool {
     let bytes = Array(name.utf8)
     guard let first = bytes.first, bytes.count <= maximumBytes else { return false }
     guard first != UInt8(ascii: "."), first != UInt8(ascii: "-") else { return false }

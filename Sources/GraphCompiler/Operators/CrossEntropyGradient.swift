@@ -144,7 +144,6 @@ private struct Chunk {
   let width: Int
 
   func logits(hasBias: Bool) {
-    let kernels = unsafe call.kernels
     let parameter = unsafe call.parameter(0)
     var arguments = unsafe samara_linear_args()
     unsafe arguments.input = UnsafePointer(call.floats(0) + first * width)
@@ -154,17 +153,7 @@ private struct Chunk {
     if hasBias { unsafe arguments.bias = call.parameter(1).vector }
     unsafe arguments.output = call.result(2)
     unsafe arguments.output_stride = Int64(classes)
-    let tiles = TileGrid(rows: rows, columns: classes, threads: call.team.threadCount)
-    call.team.run(tasks: tiles.count) { task, thread in
-      var tile = unsafe arguments
-      let (m, n) = tiles[task]
-      unsafe tile.m_begin = Int64(m.lowerBound)
-      unsafe tile.m_end = Int64(m.upperBound)
-      unsafe tile.n_begin = Int64(n.lowerBound)
-      unsafe tile.n_end = Int64(n.upperBound)
-      unsafe tile.scratch = call.scratch(thread)
-      unsafe kernels.linear(&tile)
-    }
+    unsafe call.linear(arguments, rows: rows, columns: classes)
   }
 
   func losses() {
@@ -189,28 +178,16 @@ private struct Chunk {
   }
 
   func inputGradient(_ output: Int) {
-    let kernels = unsafe call.kernels
     var arguments = unsafe samara_linear_input_gradient_args()
     unsafe arguments.output_gradient = UnsafePointer(call.result(2))
     unsafe arguments.output_gradient_stride = Int64(classes)
     unsafe arguments.weight = call.parameter(0).weight
     unsafe arguments.input_gradient = call.result(output) + first * width
     unsafe arguments.input_gradient_stride = Int64(width)
-    let tiles = TileGrid(rows: rows, columns: width, threads: call.team.threadCount)
-    call.team.run(tasks: tiles.count) { task, thread in
-      var tile = unsafe arguments
-      let (m, k) = tiles[task]
-      unsafe tile.m_begin = Int64(m.lowerBound)
-      unsafe tile.m_end = Int64(m.upperBound)
-      unsafe tile.k_begin = Int64(k.lowerBound)
-      unsafe tile.k_end = Int64(k.upperBound)
-      unsafe tile.scratch = call.scratch(thread)
-      unsafe kernels.linear_input_gradient(&tile)
-    }
+    unsafe call.linearInputGradient(arguments, rows: rows, columns: width)
   }
 
   func weightGradient(_ output: Int) {
-    let kernels = unsafe call.kernels
     var arguments = unsafe samara_linear_weight_gradient_args()
     unsafe arguments.output_gradient = UnsafePointer(call.result(2))
     unsafe arguments.output_gradient_stride = Int64(classes)
@@ -220,17 +197,7 @@ private struct Chunk {
     unsafe arguments.accumulate = first > 0 ? 1 : 0
     unsafe arguments.gradient = call.result(output)
     unsafe arguments.gradient_stride = Int64(width)
-    let tiles = TileGrid(rows: classes, columns: width, threads: call.team.threadCount)
-    call.team.run(tasks: tiles.count) { task, thread in
-      var tile = unsafe arguments
-      let (n, k) = tiles[task]
-      unsafe tile.n_begin = Int64(n.lowerBound)
-      unsafe tile.n_end = Int64(n.upperBound)
-      unsafe tile.k_begin = Int64(k.lowerBound)
-      unsafe tile.k_end = Int64(k.upperBound)
-      unsafe tile.scratch = call.scratch(thread)
-      unsafe kernels.linear_weight_gradient(&tile)
-    }
+    unsafe call.linearWeightGradient(arguments, rows: classes, columns: width)
   }
 
   func biasGradient(_ output: Int) {

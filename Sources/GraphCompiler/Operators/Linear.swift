@@ -101,7 +101,6 @@ public struct Linear: Operator {
     let parameter = unsafe call.parameter(0)
     let rows = call.outputTypes[0].shape.rows
     let columns = call.outputTypes[0].shape.columns
-    let kernels = unsafe call.kernels
     var arguments = unsafe samara_linear_args()
     unsafe arguments.input = UnsafePointer(call.floats(0))
     unsafe arguments.input_stride = parameter.weight.columns
@@ -115,16 +114,6 @@ public struct Linear: Operator {
     unsafe arguments.output = call.result()
     unsafe arguments.output_stride = Int64(columns)
     unsafe arguments.activation = activation.rawValue
-    let tiles = TileGrid(rows: rows, columns: columns, threads: call.team.threadCount)
-    call.team.run(tasks: tiles.count) { task, thread in
-      var tile = unsafe arguments
-      let (m, n) = tiles[task]
-      unsafe tile.m_begin = Int64(m.lowerBound)
-      unsafe tile.m_end = Int64(m.upperBound)
-      unsafe tile.n_begin = Int64(n.lowerBound)
-      unsafe tile.n_end = Int64(n.upperBound)
-      unsafe tile.scratch = call.scratch(thread)
-      unsafe kernels.linear(&tile)
-    }
+    unsafe call.linear(arguments, rows: rows, columns: columns)
   }
 }

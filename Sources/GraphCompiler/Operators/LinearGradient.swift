@@ -105,7 +105,6 @@ public struct LinearInputGradient: Operator {
     // SAFETY: shapes were checked when the node was made; tiles are disjoint.
     let parameter = unsafe call.parameter(0)
     let (rows, columns) = (call.outputTypes[0].shape.rows, call.outputTypes[0].shape.columns)
-    let kernels = unsafe call.kernels
     var arguments = unsafe samara_linear_input_gradient_args()
     unsafe arguments.output_gradient = UnsafePointer(call.floats(0))
     unsafe arguments.output_gradient_stride = Int64(call.inputTypes[0].shape.columns)
@@ -121,17 +120,7 @@ public struct LinearInputGradient: Operator {
     }
     unsafe arguments.input_gradient = call.result()
     unsafe arguments.input_gradient_stride = Int64(columns)
-    let tiles = TileGrid(rows: rows, columns: columns, threads: call.team.threadCount)
-    call.team.run(tasks: tiles.count) { task, thread in
-      var tile = unsafe arguments
-      let (m, k) = tiles[task]
-      unsafe tile.m_begin = Int64(m.lowerBound)
-      unsafe tile.m_end = Int64(m.upperBound)
-      unsafe tile.k_begin = Int64(k.lowerBound)
-      unsafe tile.k_end = Int64(k.upperBound)
-      unsafe tile.scratch = call.scratch(thread)
-      unsafe kernels.linear_input_gradient(&tile)
-    }
+    unsafe call.linearInputGradient(arguments, rows: rows, columns: columns)
   }
 }
 
@@ -195,7 +184,6 @@ public struct LinearWeightGradient: Operator {
   public func run(_ call: KernelCall) {
     // SAFETY: shapes were checked when the node was made; tiles are disjoint.
     let (rows, columns) = (call.outputTypes[0].shape.rows, call.outputTypes[0].shape.columns)
-    let kernels = unsafe call.kernels
     var arguments = unsafe samara_linear_weight_gradient_args()
     unsafe arguments.output_gradient = UnsafePointer(call.floats(1))
     unsafe arguments.output_gradient_stride = Int64(rows)
@@ -204,21 +192,11 @@ public struct LinearWeightGradient: Operator {
     unsafe arguments.rows = Int64(call.inputTypes[0].shape.rows)
     unsafe arguments.gradient = call.result()
     unsafe arguments.gradient_stride = Int64(columns)
-    let tiles = TileGrid(rows: rows, columns: columns, threads: call.team.threadCount)
     if hasSum {
       unsafe call.copy(2)
       unsafe arguments.accumulate = 1
     }
-    call.team.run(tasks: tiles.count) { task, thread in
-      var tile = unsafe arguments
-      let (n, k) = tiles[task]
-      unsafe tile.n_begin = Int64(n.lowerBound)
-      unsafe tile.n_end = Int64(n.upperBound)
-      unsafe tile.k_begin = Int64(k.lowerBound)
-      unsafe tile.k_end = Int64(k.upperBound)
-      unsafe tile.scratch = call.scratch(thread)
-      unsafe kernels.linear_weight_gradient(&tile)
-    }
+    unsafe call.linearWeightGradient(arguments, rows: rows, columns: columns)
   }
 }
 

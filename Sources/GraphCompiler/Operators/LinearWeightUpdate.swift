@@ -57,7 +57,6 @@ public struct LinearWeightUpdate: Operator {
     // SAFETY: shapes were checked when the node was made; tiles are disjoint.
     let width = call.inputTypes[0].shape.columns
     let rows = call.inputTypes[1].shape.columns
-    let kernels = unsafe call.kernels
     var rule = unsafe optimizer.update(call.floats(2))
     var arguments = unsafe samara_linear_weight_gradient_args()
     unsafe arguments.output_gradient = UnsafePointer(call.floats(1))
@@ -69,23 +68,9 @@ public struct LinearWeightUpdate: Operator {
     unsafe arguments.weight_stride = call.parameter(0).weight.columns
     if optimizer.stateCount > 0 { unsafe arguments.first = call.floats(3) }
     if optimizer.stateCount > 1 { unsafe arguments.second = call.floats(4) }
-    let tiles = TileGrid(
-      rows: rows,
-      columns: columns ?? width,
-      threads: call.team.threadCount
-    )
     unsafe withUnsafePointer(to: &rule) { update in
       unsafe arguments.update = update
-      call.team.run(tasks: tiles.count) { task, thread in
-        var tile = unsafe arguments
-        let (n, k) = tiles[task]
-        unsafe tile.n_begin = Int64(n.lowerBound)
-        unsafe tile.n_end = Int64(n.upperBound)
-        unsafe tile.k_begin = Int64(k.lowerBound)
-        unsafe tile.k_end = Int64(k.upperBound)
-        unsafe tile.scratch = call.scratch(thread)
-        unsafe kernels.linear_weight_gradient(&tile)
-      }
+      unsafe call.linearWeightGradient(arguments, rows: rows, columns: columns ?? width)
     }
   }
 }
