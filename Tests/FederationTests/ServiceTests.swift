@@ -122,7 +122,7 @@ import WireProtocol
       json5: Array(
         """
         {
-          name: "budget", model: "none", rounds: 6, seed: 5,
+          name: "budget", model: "none", rounds: 100000, seed: 5,
           algorithm: { name: "fedkseed", seeds: 4096, steps: 200, learning_rate: 0.002, clip: 50 },
           schedule: { clients: 10 },
         }
@@ -133,15 +133,20 @@ import WireProtocol
     _ = await watcher.ask("submit", [.init("configuration", run.json)])
     _ = await watcher.ask("watch", [.init("run", .integer(1))])
     for _ in 0..<2 { _ = await watcher.next() }
-    watcher.stop()
-    // One that comes when rounds are done gets the version whole.
+    // One that comes when rounds are done gets the version whole. The run goes on, a line a round,
+    // until it had its share.
     let late = try WireClient(
       try server.enrol("late"),
       base: VirtualFederation.base,
       examples: 10
     )
+    while late.notes.tasks.count < 3 { #expect(await watcher.next()?["end"] == nil) }
+    watcher.stop()
+    let line = try await AdminLine.open(folder.path)
+    #expect(await line.ask("stop", [.init("run", .integer(1))])?["done"] == .bool(true))
+    line.stop()
     for client in clients + [late] {
-      #expect(await client.ends.first { _ in true }?.outcome == .completed)
+      #expect(await client.ends.first { _ in true }?.outcome == .stopped)
       let tasks = client.notes.tasks
       let first = try #require(tasks.first?.traffic)
       // Handshake, hello, run file, first task.
