@@ -9,7 +9,7 @@ import Tensors
 let evalCommand = Command(
   "eval",
   "Measure a model on data: mean loss, and perplexity or accuracy, as JSON.",
-  options: [ModelOptions.model] + ModelOptions.data + [ModelOptions.threads],
+  options: [ModelOptions.model] + ModelOptions.data + [ModelOptions.frozen, ModelOptions.threads],
   notes: """
     A model with a classification head is measured by its labels, any other by its next token. Rows
     that are no examples are skipped and reported on standard error.
@@ -18,7 +18,9 @@ let evalCommand = Command(
   let directory = try arguments.required("model")
   let path = try arguments.required("data")
   let team = ThreadTeam(threads: try arguments.threads())
-  let model = try LoadedModel(ModelRequest(directory: directory))
+  let model = try LoadedModel(
+    ModelRequest(directory: directory, frozen: try arguments.frozen())
+  )
   if case .hidden = model.head {
     throw CommandFailure.usage(
       "\(directory): the model has no head, so there is nothing to measure"

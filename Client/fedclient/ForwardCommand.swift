@@ -14,7 +14,8 @@ let forwardCommand = Command(
     .value("model", "DIR", "The model's folder in the Hugging Face layout."),
     .value("batch", "FILE.json", "{\"input_ids\": [[…], …], \"attention_mask\": [[…], …]}."),
     .value("out", "OUT.safetensors", "Where the tensor logits is written."),
-    .value("threads", "N", "Threads; by default all processors."),
+    ModelOptions.frozen,
+    ModelOptions.threads,
   ],
   notes: """
     Rows are padded on the right; without a mask nothing is padding. A model without a head gives
@@ -30,7 +31,9 @@ let forwardCommand = Command(
   do throws(JSONError) {
     rows = try TokenRows(json)
   } catch { throw CommandFailure("\(path): \(error)", code: .usage) }
-  let model = try LoadedModel(ModelRequest(directory: directory))
+  let model = try LoadedModel(
+    ModelRequest(directory: directory, frozen: try arguments.frozen())
+  )
   for name in model.newTensors { console.note("new tensor \(name): the checkpoint lacks it") }
   for name in model.unusedTensors { console.note("unused tensor \(name)") }
   let clock = ContinuousClock()

@@ -30,6 +30,7 @@ let generateCommand = Command(
     ),
     .value("seed", "N", "Of the draws (0)."),
     .flag("ignore-end", "Go on after the token that ends a text."),
+    ModelOptions.frozen,
     ModelOptions.threads,
   ],
   notes: """
@@ -37,7 +38,9 @@ let generateCommand = Command(
     sequences, whole rows of ids, and new_ids, what was added to them.
     """
 ) { arguments, console in
-  let model = try LoadedModel(ModelRequest(directory: try arguments.required("model")))
+  let model = try LoadedModel(
+    ModelRequest(directory: try arguments.required("model"), frozen: try arguments.frozen())
+  )
   let prompts = arguments.allValues("prompt")
   var tokenizer: (any Tokenizer)?
   let rows: [[Int32]]

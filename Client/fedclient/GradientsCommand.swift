@@ -15,6 +15,7 @@ let gradientsCommand = Command(
     .value("batch", "FILE.json", "{\"input_ids\": …, \"attention_mask\": …, \"labels\": …}."),
     .value("out", "OUT.safetensors", "Where loss and grad.NAME are written."),
     .value("scheme", "SCHEME", "Which parameters (full)."),
+    ModelOptions.frozen,
     ModelOptions.threads,
   ],
   notes: """
@@ -27,7 +28,8 @@ let gradientsCommand = Command(
   let model = try LoadedModel(
     ModelRequest(
       directory: try arguments.required("model"),
-      scheme: try UpdateScheme(arguments.value("scheme") ?? "full")
+      scheme: try UpdateScheme(arguments.value("scheme") ?? "full"),
+      frozen: try arguments.frozen()
     )
   )
   let examples = try arguments.labelledRows(at: path, for: model)

@@ -1,6 +1,7 @@
 // Apache-2.0.
 import CommandLineTool
 import Datasets
+import Execution
 import FineTuning
 import Models
 
@@ -8,6 +9,12 @@ import Models
 enum ModelOptions {
   static let model = Option.value("model", "DIR", "The model's folder in the Hugging Face layout.")
   static let threads = Option.value("threads", "N", "Threads; by default all processors.")
+
+  static let frozen = Option.value(
+    "frozen",
+    FrozenWeights.allCases.map(\.rawValue).joined(separator: "|"),
+    "How matrices that do not train are held (stored)."
+  )
 
   static let data: [Option] = [
     .value("data", "FILE", "JSON lines, CSV or text, or a folder of them."),
@@ -20,6 +27,16 @@ enum ModelOptions {
 }
 
 extension Arguments {
+  /// Value of `--frozen`.
+  func frozen() throws(CommandFailure) -> FrozenWeights {
+    let name = value("frozen") ?? FrozenWeights.stored.rawValue
+    guard let frozen = FrozenWeights(rawValue: name) else {
+      let names = FrozenWeights.allCases.map(\.rawValue).joined(separator: ", ")
+      throw .usage("--frozen \(name) is none of \(names)")
+    }
+    return frozen
+  }
+
   /// Data as `ModelOptions.data` describe it, read for a model.
   ///
   /// - Parameter labels: names of the classes of a new head.

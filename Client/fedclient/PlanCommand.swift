@@ -16,12 +16,14 @@ let planCommand = Command(
     .value("length", "T", "Positions of a row (128)."),
     .value("budget", "SIZE", "Refuse above so much memory: 200MiB, 1GiB, bytes."),
     .value("classes", "N", "Classes of a new classification head."),
+    ModelOptions.frozen,
     ModelOptions.threads,
   ] + OptimizerOptions.all.filter { ["optimizer", "clip-norm", "momentum"].contains($0.name) },
   notes: """
     bound is how many times less work than a full step there is: no step can be faster by more.
     From the second visit of an example on, what lies before the first tensor that trains is not
-    computed again. Weight files are mapped, not copied, and stand beside the total.
+    computed again. Weight files are mapped, not copied, and stand beside the total; under --frozen
+    int8 or bf16 frozen matrices have memory of their own, which static counts.
     """
 ) { arguments, console in
   let model = try arguments.model(scheme: arguments.value("scheme") ?? "full")
@@ -47,7 +49,11 @@ let planCommand = Command(
   case .text:
     console.write("\(rows) × \(positions), \(report.trainableCount) of the parameters train")
     console.write(report.plan.description)
-    console.write("mapped       \(mebibytes(report.mappedBytes))")
+    if report.frozenBytes > 0 {
+      console.write("frozen       \(mebibytes(report.frozenBytes)), part of static")
+    } else {
+      console.write("mapped       \(mebibytes(report.mappedBytes))")
+    }
     console.write("bound        \(decimal(report.bound, 2)) × less work than a full step")
     if let suffix = report.suffixPlan, let bound = report.suffixBound {
       console.write("\nfrom the second visit of an example on")
@@ -80,6 +86,7 @@ extension TrainingReport {
       .init("length", .integer(Int64(positions))),
       .init("trainable", .integer(Int64(trainableCount))),
       .init("mapped_bytes", .integer(Int64(mappedBytes))),
+      .init("frozen_bytes", .integer(Int64(frozenBytes))),
       .init("bound", .number(bound)),
       .init("step", plan.json),
     ]

@@ -29,6 +29,7 @@ let trainCommand = Command(
     .flag("merge", "Add adapters to the weights and write a whole model."),
     .value("batch", "FILE.json", "Instead of --data: the same batch every step, see gradients."),
     .value("log-losses", "OUT.json", "With --batch: the loss before each step and after the last."),
+    ModelOptions.frozen,
     ModelOptions.threads,
   ] + OptimizerOptions.all,
   notes: """
@@ -140,6 +141,7 @@ extension Arguments {
     let name = [
       "\(model.request.scheme ?? .full)", "\(trainer.optimizer)", "\(trainer.clipping)",
       "\(settings)", "\(rate)", "\(data.dataset.examples.count) examples",
+      "frozen \(model.request.frozen)",
     ].joined(separator: "; ")
     if isSet("resume") {
       try training.resume(from: output.checkpoint, training: name)

@@ -20,7 +20,13 @@ extension Arguments {
       if case .hidden = stored.head { head = .classifier(classes: 2) }
     }
     return try LoadedModel(
-      ModelRequest(directory: directory, head: head, scheme: scheme, headSeed: seed)
+      ModelRequest(
+        directory: directory,
+        head: head,
+        scheme: scheme,
+        headSeed: seed,
+        frozen: try frozen()
+      )
     )
   }
 }

@@ -76,11 +76,15 @@ struct BenchModel {
 
   /// Random weights for `graph`.
   func table(for graph: Graph, isTrainable: Bool) -> WeightTable {
-    table(for: graph) { _ in isTrainable }
+    table(for: graph, isTrainable: { _ in isTrainable })
   }
 
   /// Random weights for `graph`, some of them trainable.
-  func table(for graph: Graph, isTrainable: (String) -> Bool) -> WeightTable {
+  func table(
+    for graph: Graph,
+    isTrainable: (String) -> Bool,
+    frozen: FrozenWeights = .stored
+  ) -> WeightTable {
     var state: UInt32 = 1
     var tensors: [String: StoredTensor] = [:]
     for parameter in graph.parameters {
@@ -88,7 +92,9 @@ struct BenchModel {
         state = state &* 1_664_525 &+ 1_013_904_223
         return Float(Int32(bitPattern: state) >> 8) * 0x1p-23 * 0.05
       }
-      tensors[parameter.name] = StoredTensor(shape: parameter.shape, floats: floats)
+      let stored = StoredTensor(shape: parameter.shape, floats: floats)
+      let trains = isTrainable(parameter.name)
+      tensors[parameter.name] = trains ? stored : stored.held(frozen)
     }
     return WeightTable(tensors, isTrainable: isTrainable)
   }

@@ -11,6 +11,7 @@ let trainBenchmark = Command(
   "Training steps of two models, whole and under sparse schemes, against the bound of the work.",
   options: [
     .value("scheme", "S", "Only this scheme."),
+    .value("frozen", "int8|bf16|stored", "How matrices that do not train are held (stored)."),
     .flag("operators", "Print the time of each kind of operator."),
     .flag("memory", "Print the planned and the measured growth of the process instead of times."),
     threadsOption,
@@ -23,6 +24,10 @@ let trainBenchmark = Command(
 ) { arguments, console in
   let optimizers: [(String, Optimizer)] = [("SGD", .sgd()), ("AdamW", .adamW())]
   let only = arguments.value("scheme")
+  let asked = arguments.value("frozen") ?? FrozenWeights.stored.rawValue
+  guard let frozen = FrozenWeights(rawValue: asked) else {
+    throw CommandFailure.usage("--frozen \(asked) is none of int8, bf16 and stored")
+  }
   let schemes =
     try only.map { [try UpdateScheme($0)] }
     ?? ["full", "blocks:last=2+head", "bias", "bias:last=2", "lora:rank=8", "head"]
@@ -46,8 +51,13 @@ let trainBenchmark = Command(
             threads: threads,
             keepsInputs: arguments.isSet("operators")
           )
-          let table = model.table(for: forward, isTrainable: selection.contains)
-          let title = "train \(model.name), \(scheme), \(name), \(threads) threads"
+          let table = model.table(
+            for: forward,
+            isTrainable: selection.contains,
+            frozen: frozen
+          )
+          let held = frozen == .stored ? "" : ", frozen \(frozen)"
+          let title = "train \(model.name), \(scheme)\(held), \(name), \(threads) threads"
           let team = ThreadTeam(threads: threads)
           ResidentMemory.resetPeak()
           let before = ResidentMemory.now()

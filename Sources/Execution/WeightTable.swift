@@ -15,7 +15,7 @@ public import Tensors
   /// What the elements of each row are multiplied by, of integers.
   let rowScales: AlignedBuffer?
   private let owner: any AnyObject & Sendable
-  private let isMapped: Bool
+  let isMapped: Bool
 
   /// `bytes` hold the elements, aligned for their type, while `owner` lives.
   ///
@@ -43,7 +43,7 @@ public import Tensors
     unsafe self.init(shape: shape, type: .f32, bytes: buffer.baseAddress, owner: buffer)
   }
 
-  private init(shape: Shape, integers: AlignedBuffer, rowScales: AlignedBuffer) {
+  init(shape: Shape, integers: AlignedBuffer, rowScales: AlignedBuffer) {
     self.shape = shape
     type = .i8
     unsafe bytes = UnsafeRawPointer(integers.baseAddress)
@@ -62,25 +62,6 @@ public import Tensors
     unsafe weight.element_type = Int32(type.rawValue)
     unsafe weight.row_scales = rowScales.flatMap { unsafe UnsafePointer($0.floats.baseAddress) }
     return unsafe weight
-  }
-
-  /// The same matrix in one byte an element: integers of −127 … 127 and a scale for each row, the
-  /// largest magnitude of a row at 127.
-  public func quantized() -> StoredTensor {
-    precondition(shape.rank <= 2, "\(shape) is no matrix")
-    let integers = AlignedBuffer(byteCount: shape.elementCount)
-    // SAFETY: one byte an element, one scale a row; both are filled before they are shared.
-    var weight = unsafe self.weight
-    let rows = unsafe weight.rows
-    let scales = AlignedBuffer(floats: Int(rows))
-    unsafe KernelTable.current.kernels.pointee.quantize_rows(
-      &weight,
-      0,
-      rows,
-      integers.baseAddress.assumingMemoryBound(to: Int8.self),
-      scales.floats.baseAddress
-    )
-    return StoredTensor(shape: shape, integers: integers, rowScales: scales)
   }
 }
 
@@ -136,7 +117,7 @@ public final class WeightTable: Sendable {
           name: name,
           tensor: tensor,
           start: trains ? next : nil,
-          widened: isWidened ? Self.widened(tensor) : nil
+          widened: isWidened ? tensor.widened() : nil
         )
       )
       if trains { next += tensor.shape.elementCount }
@@ -158,28 +139,18 @@ public final class WeightTable: Sendable {
 
   /// Base elements of a tensor, widened.
   public func floats(of name: String) -> [Float]? {
-    guard let position = positions[name] else { return nil }
-    let tensor = entries[position].tensor
-    // SAFETY: the copy is made while `buffer` lives.
-    let buffer = Self.widened(tensor)
-    return unsafe Array(buffer.floats.prefix(tensor.shape.elementCount))
+    positions[name].map { entries[$0].tensor.floats }
   }
 
-  /// Bytes held beside the stored tensors.
-  public var byteCount: Int { entries.reduce(0) { $0 + ($1.widened?.byteCount ?? 0) } }
+  /// Bytes held beside the mapped files.
+  public var byteCount: Int {
+    entries.reduce(0) { $0 + ($1.widened?.byteCount ?? 0) + $1.tensor.heldBytes }
+  }
+
+  /// Bytes of tensors that cannot change, beside the mapped files.
+  public var frozenBytes: Int {
+    entries.reduce(0) { $0 + ($1.start == nil ? $1.tensor.heldBytes : 0) }
+  }
 
   func position(_ name: String) -> Int? { positions[name] }
-
-  private static func widened(_ tensor: StoredTensor) -> AlignedBuffer {
-    let buffer = AlignedBuffer(floats: tensor.shape.elementCount)
-    // SAFETY: all rows, as many elements as the buffer has floats.
-    var weight = unsafe tensor.weight
-    unsafe KernelTable.current.kernels.pointee.materialize(
-      &weight,
-      0,
-      weight.rows,
-      buffer.baseAddress.assumingMemoryBound(to: Float.self)
-    )
-    return buffer
-  }
 }

@@ -120,12 +120,15 @@ extension TrainerWorkspace {
   }
 
   /// W + (α/r)·B·A of a matrix with an adapter, in binary64 and rounded once; nil without one.
-  func merged(_ name: String) -> [Float]? {
+  ///
+  /// W is the stored matrix, also where training read it in fewer bits.
+  func merged(_ name: String) throws(FineTuningError) -> [Float]? {
     let (aName, bName) = Adapters.names(name)
     guard let adapters = model.adapters, let a = workspace.weights(of: aName),
-      let b = workspace.weights(of: bName),
-      var weight = workspace.weights(of: name) ?? model.table.floats(of: name)
+      let b = workspace.weights(of: bName)
     else { return nil }
+    let stored = try model.storedFloats(of: name)
+    guard var weight = workspace.weights(of: name) ?? stored else { return nil }
     let rank = adapters.rank
     let (rows, columns) = (b.count / rank, a.count / rank)
     let scale = Double(adapters.alpha) / Double(rank)

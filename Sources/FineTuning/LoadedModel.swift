@@ -2,7 +2,6 @@
 public import Codecs
 public import Execution
 import GraphCompiler
-import GraphCompiler
 public import ModelFiles
 public import Models
 import SharedRandomness
@@ -22,6 +21,8 @@ public struct ModelRequest: Sendable {
   public let headSeed: UInt64
   /// Bytes at most of what the frozen prefix made of examples.
   public let featureBytes: Int
+  /// How matrices that cannot change are held.
+  public let frozen: FrozenWeights
 
   /// A request.
   public init(
@@ -30,7 +31,8 @@ public struct ModelRequest: Sendable {
     trainable: ParameterSelection = ParameterSelection([]),
     scheme: UpdateScheme? = nil,
     headSeed: UInt64 = 0,
-    featureBytes: Int = 16 << 20
+    featureBytes: Int = 16 << 20,
+    frozen: FrozenWeights = .stored
   ) {
     self.directory = directory
     self.head = head
@@ -38,6 +40,7 @@ public struct ModelRequest: Sendable {
     self.scheme = scheme
     self.headSeed = headSeed
     self.featureBytes = featureBytes
+    self.frozen = frozen
   }
 }
 
@@ -104,9 +107,11 @@ public final class LoadedModel: Sendable {
     var new: [String] = []
     for parameter in parameters {
       if checkpoint.contains(parameter.name) {
-        tensors[parameter.name] = try FineTuningError.inModel(directory) {
+        let stored = try FineTuningError.inModel(directory) {
           try Self.stored(parameter.name, parameter.shape, checkpoint)
         }
+        let trains = selection.contains(parameter.name)
+        tensors[parameter.name] = trains ? stored : stored.held(request.frozen)
       } else if Adapters.isPart(parameter.name) || family.newTensors.contains(parameter.name) {
         new.append(parameter.name)
         tensors[parameter.name] = Self.made(
@@ -127,6 +132,8 @@ public final class LoadedModel: Sendable {
       tensors[name] == nil && !name.hasSuffix("position_ids") && !name.hasSuffix("inv_freq")
     }
     table = WeightTable(tensors, isTrainable: selection.contains)
+    // Reading brought in pages of neighbours too.
+    if request.frozen != .stored { checkpoint.releasePages() }
     guard request.trainable.patterns.isEmpty || table.trainableCount > 0 else {
       throw .nothingTrainable(patterns: request.trainable.patterns)
     }
@@ -166,7 +173,8 @@ public final class LoadedModel: Sendable {
   ///
   ///     "samara base 1", checkpoint digest, varint count of trainable tensors,
   ///     for each: string name, varint rank, varint extent…; varint count of new tensors,
-  ///     for each: string name; u64 head seed
+  ///     for each: string name; u64 head seed;
+  ///     and where frozen matrices are not held as stored: string "int8" or "bf16"
   ///
   /// The first call reads every byte of the checkpoint.
   public var baseDigest: Digest {
@@ -182,7 +190,21 @@ public final class LoadedModel: Sendable {
     writer.write(count: newTensors.count)
     for name in newTensors { writer.write(string: name) }
     writer.write(newTensors.isEmpty ? 0 : request.headSeed)
+    if request.frozen != .stored {
+      writer.write(string: request.frozen.rawValue)
+      checkpoint.releasePages()
+    }
     return Digest.sha256(of: writer.bytes)
+  }
+
+  /// Elements of a tensor of the checkpoint, widened; nil where it has none of the name.
+  func storedFloats(of name: String) throws(FineTuningError) -> [Float]? {
+    guard let shape = table.shapes.first(where: { $0.name == name })?.shape,
+      checkpoint.contains(name)
+    else { return nil }
+    return try FineTuningError.inModel(request.directory) {
+      try Self.stored(name, shape, checkpoint).floats
+    }
   }
 
   private static func stored(
@@ -209,7 +231,7 @@ public final class LoadedModel: Sendable {
       type: try entry.elementType(),
       bytes: address,
       owner: bytes,
-      isMapped: true
+      isMapped: bytes.copiedBytes == 0
     )
   }
 

@@ -48,7 +48,7 @@ extension TrainerWorkspace {
     var writer = try SafetensorsWriter(path: path, tensors: tensors)
     for tensor in writer.tensors {
       let name = names[tensor.name] ?? tensor.name
-      if let weights = merged(name) ?? workspace.weights(of: name) {
+      if let weights = try merged(name) ?? workspace.weights(of: name) {
         // SAFETY: floats have no padding; every machine this runs on is little-endian.
         try unsafe writer.append(weights.span.bytes)
       } else if model.checkpoint.contains(name) {

@@ -15,6 +15,8 @@ public struct TrainingReport: Sendable {
   public let trainableCount: Int
   /// Bytes of weight files, mapped and not copied.
   public let mappedBytes: Int
+  /// Bytes of frozen weights in memory of their own; the plans count them.
+  public let frozenBytes: Int
   /// Bytes that values may take under the budget, for `GradientTrainer`; nil where everything fits.
   public let arenaBudget: Int?
   /// Floating-point operations of a step that trains every tensor.
@@ -54,7 +56,7 @@ extension LoadedModel {
     let request = GraphRequest(sequences: rows, positions: positions, head: head, hasLoss: true)
     let whole = try FineTuningError.inModel(self.request.directory) { try graph(request) }
     let ending = TrainingGraph.Ending.update(optimizer, clipping: clipping)
-    let weightBytes = 4 * table.trainableCount
+    let weightBytes = 4 * table.trainableCount + table.frozenBytes
     func report(
       _ graph: Graph,
       _ arenaBudget: Int? = nil
@@ -97,6 +99,7 @@ extension LoadedModel {
       featureBytes: hoists ? bytes / max(1, rows) : 0,
       trainableCount: table.trainableCount,
       mappedBytes: mappedBytes,
+      frozenBytes: table.frozenBytes,
       arenaBudget: arenaBudget,
       fullFlops: full
     )

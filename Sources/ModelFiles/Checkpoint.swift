@@ -101,6 +101,11 @@ public final class Checkpoint: Sendable {
     return TensorBytes(file: shards[homes[position]], entry: entry, type: try entry.elementType())
   }
 
+  /// Lets the system have back the memory of the files, until they are read again.
+  public func releasePages() {
+    for shard in shards { shard.file.releasePages() }
+  }
+
   /// What names these weights, however they are cut into files: SHA-256 over the tensors in
   /// canonical order, each as name, type, extents and bytes.
   ///

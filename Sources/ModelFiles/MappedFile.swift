@@ -47,6 +47,13 @@ import Glibc
     }
   }
 
+  /// Lets the system have back the memory of all pages, which come from the file again when read.
+  public func releasePages() {
+    guard let start = unsafe start else { return }
+    // SAFETY: the whole of a mapping nobody writes to. The advice may fail.
+    unsafe madvise(UnsafeMutableRawPointer(mutating: start), byteCount, MADV_DONTNEED)
+  }
+
   /// The bytes of a range, valid as long as this object.
   @unsafe public func bytes(_ range: Range<Int>) -> UnsafeRawBufferPointer {
     precondition(range.lowerBound >= 0 && range.upperBound <= byteCount, "\(range) of \(path)")

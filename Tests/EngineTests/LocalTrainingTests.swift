@@ -134,17 +134,3 @@ struct LocalTrainingTests {
     #expect(RateSchedule(peak: 3).rate(of: 1000) == 3)
   }
 }
-
-/// A folder for `body`, and for one folder in it; both are gone afterwards.
-private func withTemporaryFolder(_ body: (String) throws -> Void) throws {
-  var template = Array("/tmp/samara-training-XXXXXX".utf8CString)
-  try #require(unsafe mkdtemp(&template) != nil)
-  let path = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
-  defer {
-    for folder in ["\(path)/merged", path] {
-      for name in (try? ModelFolder.fileNames(folder)) ?? [] { unsafe unlink("\(folder)/\(name)") }
-      unsafe rmdir(folder)
-    }
-  }
-  try body(path)
-}
