@@ -36,18 +36,29 @@ public struct ParticipantMachine: Sendable {
   }
 
   private let software: String
-  private var isConnected = false
+  private let shelf: VersionShelf?
+  private let keepsVersions: Bool
+  var isConnected = false
   private var kept: KeptVersion?
-  private(set) var current: Participation?
+  var current: Participation?
 
   /// A client.
   ///
   /// - Parameters:
   ///   - kept: what the last life left; whatever does not fit the run offered is dropped.
   ///   - software: program and version, told to the server.
-  public init(kept: KeptVersion? = nil, software: String = "samara") {
+  ///   - shelf: versions it shares with other participants of the process.
+  ///   - keepsVersions: whether it asks for what its next life needs.
+  public init(
+    kept: KeptVersion? = nil,
+    software: String = "samara",
+    shelf: VersionShelf? = nil,
+    keepsVersions: Bool = true
+  ) {
     self.kept = kept
     self.software = software
+    self.shelf = shelf
+    self.keepsVersions = keepsVersions
   }
 
   /// Number of the run the client takes part in.
@@ -120,11 +131,17 @@ public struct ParticipantMachine: Sendable {
 
   /// The run as it begins here: at the base, or where the last life left it.
   private func participation(_ offer: RunOffer, _ digest: Digest) throws -> Participation {
-    let configuration = try RunConfiguration(decoding: offer.configuration)
-    var session = try AlgorithmCatalog.start(
-      algorithm: configuration.algorithm.json,
-      key: configuration.runKey
-    )
+    let begin = { () throws -> (RunConfiguration, any AlgorithmSession) in
+      let configuration = try RunConfiguration(decoding: offer.configuration)
+      let session = try AlgorithmCatalog.start(
+        algorithm: configuration.algorithm.json,
+        key: configuration.runKey
+      )
+      return (configuration, session)
+    }
+    let made = try shelf?.configuration(digest, begin) ?? begin()
+    let configuration = made.0
+    var session = made.1
     var version: UInt32 = 0
     var result: TaskResult?
     if let kept, kept.run == offer.run, kept.configuration == digest {
@@ -234,6 +251,7 @@ extension ParticipantMachine {
     _ preparation: Preparation,
     _ actions: inout [ParticipantAction]
   ) -> (any AlgorithmSession)? {
+    if let known = shelf?.session(order.digest) { return known }
     var session = current.session
     var fault = "its digest differs"
     do {
@@ -241,7 +259,10 @@ extension ParticipantMachine {
     } catch {
       fault = "\(error)"
     }
-    if session.digest(base: preparation.base) == order.digest { return session }
+    if session.digest(base: preparation.base) == order.digest {
+      shelf?.keep(session, as: order.digest)
+      return session
+    }
     if current.hasAskedAgain {
       let text = "version \(order.round) cannot be reached even from its snapshot: \(fault)"
       self.current?.hasAskedAgain = false
@@ -284,7 +305,7 @@ extension ParticipantMachine {
   }
 
   private func keep(_ actions: inout [ParticipantAction]) {
-    guard let current else { return }
+    guard let current, keepsVersions else { return }
     actions.append(
       .keep(
         KeptVersion(

@@ -104,6 +104,9 @@ extension CoordinatorMachine {
     )
   }
 
+  /// The oldest version of a run from which clients are led on without a snapshot.
+  public func oldestVersionKept(of run: UInt32) -> UInt32 { runs[run]?.history.first ?? 0 }
+
   /// Numbers of all runs, oldest first.
   public var runNumbers: [UInt32] { runs.keys.sorted() }
 

@@ -6,8 +6,8 @@ import WireProtocol
 /// Kept while sending them is cheaper than sending a snapshot; a longer absence gets the snapshot.
 struct RoundHistory: Sendable {
   private var rounds: [[VersionSync.Part]] = []
-  /// Round of `rounds[0]`.
-  private var first: UInt32 = 0
+  /// Round of `rounds[0]`: the oldest version that the rounds lead on from.
+  private(set) var first: UInt32 = 0
 
   /// Adds the next round and forgets what a snapshot of `budget` bytes replaces.
   mutating func append(_ parts: [VersionSync.Part], budget: Int) {

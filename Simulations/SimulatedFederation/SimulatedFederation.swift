@@ -5,7 +5,7 @@ public import FederatedCore
 import Participation
 public import Reporting
 import RunLedger
-public import Telemetry
+import Telemetry
 import WireProtocol
 
 /// A whole federation in one process: the production coordinator and participants, messages as bytes,
@@ -46,25 +46,23 @@ public struct SimulatedFederation<Work: SimulatedWork> {
   private let work: Work
   private let configuration: RunConfiguration
   private let devices: DeviceModel
-  private let log: Log
-  private let onReport: (RoundReport, RoundReport.Traffic?) -> Void
+  private let hooks: SimulationHooks
 
   private var machine: CoordinatorMachine
-  private let ledger: MemoryLedger
-  private var clients: [SimulatedClient] = []
-  private var clientOf: [PeerNumber: Int] = [:]
-  private var indexOf: [String: Int] = [:]
-  private var lastPeer: PeerNumber = 0
+  private var clients: ClientPool
   private var events = EventQueue<Duration, Event>()
   private var queue: WorkQueue<Work>
   private var now: Duration = .zero
+  /// Clients that have connected for the first time.
+  private var arrived = 0
+  /// Those of them that are not ready yet.
+  private var arriving: Set<Int> = []
+  private var meter = TrafficMeter()
   /// What rounds cost whose reports are to come.
   private var costs: [UInt32: RoundReport.Traffic] = [:]
   /// When rounds were folded whose reports are to come, and the bytes of all clients by then.
   private var moments: [UInt32: (time: Duration, bytes: Int)] = [:]
-  private var bytes = 0
-  private var versions: [RunRecord.Version] = []
-  private var tasks: [RunRecord.Task] = []
+  private var recorder = RunRecorder()
   private var refusal: String?
   private var isOver = false
 
@@ -72,20 +70,23 @@ public struct SimulatedFederation<Work: SimulatedWork> {
   private static var run: UInt32 { 1 }
   /// Seconds until a client that was lost is back.
   private static var absence: Duration { .seconds(30) }
+  /// Clients that connect at once at the beginning, so that a million do not wait side by side.
+  private static var wave: Int { 4096 }
 
   /// A federation of the clients of `work`.
   ///
   /// - Parameters:
   ///   - configuration: with a `simulation` object.
   ///   - workers: threads; the configuration's where nil.
-  ///   - onReport: told of every round as it ends.
+  ///   - journal: where results are kept, and found again after a kill.
+  ///   - hooks: who is told.
   /// - Throws: `SimulationError`, or what making a worker throws.
   public init(
     _ configuration: RunConfiguration,
     work: Work,
     workers: Int? = nil,
-    log: Log = .silent,
-    onReport: @escaping (RoundReport, RoundReport.Traffic?) -> Void = { _, _ in }
+    journal: ResultJournal? = nil,
+    hooks: SimulationHooks = SimulationHooks()
   ) throws {
     guard let settings = configuration.simulation else {
       throw SimulationError.configuration(
@@ -94,19 +95,14 @@ public struct SimulatedFederation<Work: SimulatedWork> {
     }
     self.work = work
     self.configuration = configuration
-    self.log = log
-    self.onReport = onReport
+    self.hooks = hooks
     devices = DeviceModel(settings.devices, key: configuration.runKey)
-    queue = try WorkQueue(work, workers: workers ?? settings.workers)
-    machine = try CoordinatorMachine(software: "fedsim")
-    let digits = String(max(0, work.exampleCounts.count - 1)).count
-    for index in work.exampleCounts.indices {
-      let number = String(index)
-      let name = "client-" + String(repeating: "0", count: digits - number.count) + number
-      clients.append(SimulatedClient(name: name, stepTime: devices.stepTime(of: index)))
-      indexOf[name] = index
+    clients = ClientPool(count: work.clientCount)
+    let recorder = recorder
+    queue = try WorkQueue(work, workers: workers ?? settings.workers, journal: journal) { count in
+      hooks.onProgress(recorder.progress(of: configuration, computed: count))
     }
-    ledger = try MemoryLedger()
+    machine = try CoordinatorMachine(software: "fedsim")
   }
 
   /// Runs to the end of the run.
@@ -115,11 +111,13 @@ public struct SimulatedFederation<Work: SimulatedWork> {
   ///   understood, which is a defect.
   public mutating func run() throws -> Outcome {
     try perform(machine.start(now: now))
-    for index in clients.indices { try connect(index) }
     try tell(.submit(ticket: 1, configuration))
+    try welcome()
     while !isOver, let (time, event) = events.removeFirst() {
       now = max(now, time)
+      recorder.now = now
       try happen(event)
+      if arriving.isEmpty, arrived < clients.count { try welcome() }
     }
     guard let view = machine.view(of: Self.run) else {
       throw SimulationError.failed(refusal ?? "it was not accepted")
@@ -128,15 +126,17 @@ public struct SimulatedFederation<Work: SimulatedWork> {
     guard view.state == RunState.completed.rawValue else {
       throw SimulationError.failed(view.detail)
     }
-    let record = RunRecord(
-      name: configuration.name,
-      facts: facts(view),
-      versions: versions,
-      tasks: tasks,
-      clients: clients.count,
-      duration: now.inSeconds
-    )
+    let record = recorder.record(configuration, view, clients: clients.count)
     return Outcome(view: view, duration: now, record: record)
+  }
+
+  /// The next clients connect for the first time.
+  private mutating func welcome() throws {
+    for index in arrived..<min(clients.count, arrived + Self.wave) {
+      arrived += 1
+      arriving.insert(index)
+      try connect(index)
+    }
   }
 
   private mutating func happen(_ event: Event) throws {
@@ -144,47 +144,40 @@ public struct SimulatedFederation<Work: SimulatedWork> {
     case .up(let peer, let kind, let body):
       try tell(.received(peer, Message(kind: kind, body: body)))
     case .down(let index, let peer, let kind, let body):
-      guard clients[index].peer == peer else { return }
+      guard clients.peer(of: index) == peer else { return }
       try tell(index, .received(Message(kind: kind, body: body)))
     case .trained(let index, let ticket, let run, let round):
-      guard clients[index].ticket == ticket else { return }
-      clients[index].ticket = nil
-      guard case .trained(let result)? = queue.result(ticket) else { return }
-      tasks.append(
-        RunRecord.Task(
-          client: index,
-          start: clients[index].begun.inSeconds,
-          end: now.inSeconds,
-          base: Int(round)
-        )
-      )
-      try tell(index, .trained(run: run, round: round, result))
+      try trained(index, ticket, run, round)
     case .evaluated(let run, let version, let ticket):
-      guard case .evaluated(let result)? = queue.result(ticket) else { return }
+      guard case .evaluated(let result)? = try queue.result(ticket) else { return }
       try tell(.evaluated(run: run, version: version, result))
     case .lost(let index, let peer):
-      guard clients[index].peer == peer else { return }
-      clients[index].peer = nil
-      clientOf[peer] = nil
-      try tell(index, .closed)
+      guard clients.peer(of: index) == peer else { return }
+      clients.disconnect(index)
+      arriving.remove(index)
+      note(.away(client: index))
+      if clients.awake(index) != nil { try tell(index, .closed) }
       try tell(.closed(peer))
-      let away = devices.stretch(of: index, period: clients[index].period, isOnline: false)
+      let away = devices.stretch(of: index, period: clients.period(of: index), isOnline: false)
       events.add(.back(client: index), at: now + (away ?? Self.absence))
-    case .back(let index): try connect(index)
+    case .back(let index):
+      guard clients.peer(of: index) == nil else { return }
+      note(.back(client: index))
+      try connect(index)
     case .timer: try tell(.timer)
     }
   }
 
   private mutating func connect(_ index: Int) throws {
-    guard clients[index].peer == nil else { return }
-    lastPeer += 1
-    clients[index].peer = lastPeer
-    clientOf[lastPeer] = index
-    clients[index].period += 1
-    if let stay = devices.stretch(of: index, period: clients[index].period, isOnline: true) {
-      events.add(.lost(client: index, lastPeer), at: now + stay)
+    clients.connect(index)
+    guard let peer = clients.peer(of: index) else { return }
+    let period = clients.period(of: index)
+    if let stay = devices.stretch(of: index, period: period, isOnline: true) {
+      events.add(.lost(client: index, peer), at: now + stay)
     }
-    try tell(.connected(lastPeer, name: clients[index].name))
+    try tell(.connected(peer, name: clients.name(of: index)))
+    // Its machine is told of the connection now and rests until then without one.
+    _ = woken(index, isConnected: false)
     try tell(index, .connected)
   }
 
@@ -198,19 +191,21 @@ public struct SimulatedFederation<Work: SimulatedWork> {
   private mutating func perform(_ actions: [CoordinatorAction]) throws {
     for action in actions {
       switch action {
+      // Nobody does anything about it any more.
+      case .send(_, .runEnd): continue
       case .send(let peer, let message):
-        guard let index = clientOf[peer] else { continue }
+        guard let index = clients.client(of: peer) else { continue }
         let body = message.body
-        count(Self.frameBytes(message.kind, body), \.down, of: index)
-        events.add(
-          .down(client: index, peer, kind: message.kind.rawValue, body: body),
-          at: arrival(of: body, \.downlinkFree, index)
-        )
+        clients[traffic: index].down += meter.add(message.kind, body, .down, of: index)
+        let free = arrival(of: body, after: clients.awake(index)?.downlinkFree)
+        if free > now { woken(index).downlinkFree = free }
+        events.add(.down(client: index, peer, kind: message.kind.rawValue, body: body), at: free)
       case .close(let peer):
-        if let index = clientOf[peer] { events.add(.lost(client: index, peer), at: now) }
-      case .commit(let id, let records):
-        try ledger.commit(records)
-        try tell(.committed(id))
+        if let index = clients.client(of: peer) {
+          events.add(.lost(client: index, peer), at: now)
+        }
+      // There is no disk: the journal of results brings a simulation back.
+      case .commit(let id, _): try tell(.committed(id))
       case .prepare(let run, _): try tell(.prepared(run: run, .success(work.base)))
       case .evaluate(let run, let version, let updates):
         let ticket = queue.add(.evaluate(updates))
@@ -218,10 +213,12 @@ public struct SimulatedFederation<Work: SimulatedWork> {
         events.add(.evaluated(run: run, version: version, ticket: ticket), at: now, rank: 1)
       case .answer(_, .success): break
       case .answer(_, .failure(let failure)): refusal = failure.description
-      case .log(let level, let text): log.write(level, text)
-      case .folded(_, let round, let contributors):
+      case .log(let level, let text): hooks.log.write(level, text)
+      case .folded(let run, let round, let contributors):
+        settleTraffic()
         costs[round] = cost(of: contributors)
-        moments[round] = (now, bytes)
+        moments[round] = (now, meter.total)
+        clients.forget(before: machine.oldestVersionKept(of: run))
       case .report(let report): tell(report)
       case .finished: isOver = true
       }
@@ -230,133 +227,117 @@ public struct SimulatedFederation<Work: SimulatedWork> {
 
   /// Feeds a client.
   private mutating func tell(_ index: Int, _ event: ParticipantEvent) throws {
-    for action in clients[index].machine.handle(event) {
+    let client = woken(index)
+    for action in client.machine.handle(event) {
       switch action {
       case .send(let message):
-        guard let peer = clients[index].peer else { continue }
+        guard let peer = clients.peer(of: index) else { continue }
         let body = message.body
-        count(Self.frameBytes(message.kind, body), \.up, of: index)
+        clients[traffic: index].up += meter.add(message.kind, body, .up, of: index)
+        client.uplinkFree = arrival(of: body, after: client.uplinkFree)
         events.add(
           .up(peer, kind: message.kind.rawValue, body: body),
-          at: arrival(of: body, \.uplinkFree, index)
+          at: client.uplinkFree
         )
+        if case .ready = message { arriving.remove(index) }
       case .prepare(let run, _):
         let preparation = Preparation(
           base: work.base,
-          examples: work.exampleCounts[index],
+          examples: work.exampleCount(of: index),
           parameters: work.parameterCount
         )
         try tell(index, .prepared(run: run, .success(preparation)))
-      case .train(let order): begin(order, at: index)
-      case .log(let level, let text): log.write(level, "\(clients[index].name): \(text)")
+      case .train(let order): begin(order, client, at: index)
+      case .log(let level, let text): hooks.log.write(level, "\(clients.name(of: index)): \(text)")
       case .keep, .ended: break
       }
     }
+    clients.settle(index, now: now)
   }
 
-  private mutating func begin(_ order: TrainingOrder, at index: Int) {
-    if let old = clients[index].ticket { queue.forget(old) }
+  private mutating func begin(_ order: TrainingOrder, _ client: SimulatedClient, at index: Int) {
+    if let old = client.ticket { queue.forget(old) }
     let ticket = queue.add(.train(client: index, order))
-    clients[index].ticket = ticket
-    clients[index].begun = now
+    client.ticket = ticket
+    client.begun = now
+    note(.task(client: index, order.task))
     let duration = devices.duration(
       of: index,
       round: order.task.round,
       steps: order.task.steps,
-      stepTime: clients[index].stepTime
+      stepTime: devices.stepTime(of: index)
     )
     events.add(
       .trained(client: index, ticket: ticket, run: order.run, round: order.task.round),
       at: now + duration
     )
-    if let share = devices.loss(of: index, round: order.task.round), let peer = clients[index].peer
-    {
-      events.add(.lost(client: index, peer), at: now + duration * share)
+    let loss = devices.loss(of: index, round: order.task.round)
+    if let loss, let peer = clients.peer(of: index) {
+      events.add(.lost(client: index, peer), at: now + duration * loss)
     }
+  }
+
+  private mutating func trained(
+    _ index: Int,
+    _ ticket: Int,
+    _ run: UInt32,
+    _ round: UInt32
+  ) throws {
+    guard let client = clients.awake(index), client.ticket == ticket else { return }
+    client.ticket = nil
+    guard case .trained(let result)? = try queue.result(ticket) else { return }
+    recorder.tasks.append(
+      RunRecord.Task(
+        client: index,
+        start: client.begun.inSeconds,
+        end: now.inSeconds,
+        base: Int(round)
+      )
+    )
+    note(.result(client: index, version: round, loss: (try? result.get())?.meanLoss))
+    hooks.onProgress(recorder.progress(of: configuration, computed: 0))
+    try tell(index, .trained(run: run, round: round, result))
   }
 
   /// When a message is there: one after another on each way of a link.
-  private mutating func arrival(
-    of body: [UInt8],
-    _ link: WritableKeyPath<SimulatedClient, Duration>,
-    _ index: Int
-  ) -> Duration {
-    let begins = max(now, clients[index][keyPath: link])
-    let ends = begins + devices.transfer(bytes: body.count)
-    clients[index][keyPath: link] = ends
-    return ends
+  private func arrival(of body: [UInt8], after free: Duration?) -> Duration {
+    max(now, free ?? .zero) + devices.transfer(bytes: body.count)
   }
 
-  private static func frameBytes(_ kind: Message.Kind, _ body: [UInt8]) -> Int {
-    Frame.packed(kind: kind.rawValue, body: body).encoded.count
+  private mutating func woken(_ index: Int, isConnected: Bool = true) -> SimulatedClient {
+    let examples = work.exampleCount(of: index)
+    return clients.woken(index, examples: examples, isConnected: isConnected)
   }
 
-  /// What the foot of a report says.
-  private func facts(_ view: CoordinatorMachine.RunView) -> [(String, String)] {
-    var facts = ["algorithm", "schedule", "data", "simulation"].map { key in
-      (key, configuration.json[key]?.serialized() ?? "")
-    }
-    facts.append(("trainable", configuration.trainable.joined(separator: " ")))
-    facts.append(("seed", "\(configuration.seed)"))
-    facts.append(("configuration", configuration.digest.description))
-    facts.append(("base weights", work.base.description))
-    facts.append(("final version", view.digest?.description ?? "none"))
-    return facts
-  }
-
-  private mutating func count(
-    _ count: Int,
-    _ way: WritableKeyPath<FrameTraffic, Int>,
-    of index: Int
-  ) {
-    clients[index].traffic[keyPath: way] += count
-    bytes += count
+  private func note(_ line: EventLine) {
+    hooks.onEvent?(line.text(at: now))
   }
 
   private mutating func tell(_ report: RoundReport) {
-    if versions.isEmpty {
-      versions.append(version(0, (.zero, 0), [], report.before))
-    }
-    let moment = moments.removeValue(forKey: report.round) ?? (now, bytes)
-    versions.append(version(Int(report.round), moment, report.ages.map { Int($0) }, report.after))
-    onReport(report, costs.removeValue(forKey: report.round))
+    let moment = moments.removeValue(forKey: report.round) ?? (now, meter.total)
+    recorder.add(report, time: moment.time, bytes: moment.bytes)
+    note(.version(report, clients: report.contributors.compactMap { clients.index(of: $0) }))
+    hooks.onReport(report, costs.removeValue(forKey: report.round))
   }
 
-  private func version(
-    _ number: Int,
-    _ moment: (time: Duration, bytes: Int),
-    _ ages: [Int],
-    _ score: VersionScore?
-  ) -> RunRecord.Version {
-    RunRecord.Version(
-      number: number,
-      time: moment.time.inSeconds,
-      bytes: Double(moment.bytes),
-      ages: ages,
-      loss: score?.loss,
-      accuracy: score?.accuracy
-    )
+  /// Counts the frames that nobody has asked about yet.
+  private mutating func settleTraffic() {
+    for (index, traffic) in meter.settle(on: queue) {
+      clients[traffic: index].up += traffic.up
+      clients[traffic: index].down += traffic.down
+    }
   }
 
   /// Mean bytes of the contributors since they were last counted.
   private mutating func cost(of contributors: [String]) -> RoundReport.Traffic {
-    let counted = contributors.compactMap { indexOf[$0] }
+    let counted = contributors.compactMap { clients.index(of: $0) }
     var sum = FrameTraffic()
     for index in counted {
-      sum.up += clients[index].traffic.up
-      sum.down += clients[index].traffic.down
-      clients[index].traffic = FrameTraffic()
+      sum.up += clients[traffic: index].up
+      sum.down += clients[traffic: index].down
+      clients[traffic: index] = FrameTraffic()
     }
     let share = 1 / Double(max(1, counted.count))
     return .init(up: Double(sum.up) * share, down: Double(sum.down) * share)
   }
-}
-
-/// The ledger of a simulation: the production one, without a disk.
-private final class MemoryLedger {
-  private let ledger: Ledger
-
-  init() throws { ledger = try Ledger(path: ":memory:") }
-
-  func commit(_ records: [LedgerRecord]) throws { _ = try ledger.commit(records) }
 }

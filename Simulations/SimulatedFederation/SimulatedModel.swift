@@ -15,7 +15,9 @@ public struct SimulatedModel: SimulatedWork {
   public let base: Digest
   /// What was read, for people.
   public let summary: String
-  private let clients: [ClientData]
+  private let all: Dataset
+  private let shares: ClientShares
+  private let batchSize: Int
   private let heldOut: ClientData?
   private let key: UInt64
   private let isClassifier: Bool
@@ -36,20 +38,30 @@ public struct SimulatedModel: SimulatedWork {
     key = configuration.runKey
     isClassifier = configuration.labels != nil
     let tokenizer = try model.tokenizer()
+    let samples = settings.partition == "samples"
+    let goesByField = !samples && Partition(settings).goesByGroup
     let reader = try DatasetReader(
       configuration,
       tokenizer: tokenizer,
-      field: settings.partition == "iid" ? nil : settings.field
+      field: goesByField ? settings.field : nil
     )
-    let all = try reader.read(path: settings.data)
-    let parts = try Partition(settings).assign(
-      groups: all.groups,
-      count: all.examples.count,
-      clients: settings.clients,
-      key: configuration.runKey
-    )
-    clients = parts.map {
-      ClientData(all.subset($0), batchSize: configuration.data.batchSize)
+    all = try reader.read(path: settings.data)
+    batchSize = configuration.data.batchSize
+    if samples {
+      shares = try ClientShares(
+        sampling: settings.samples,
+        of: all.examples.count,
+        clients: settings.clients,
+        key: configuration.runKey
+      )
+    } else {
+      shares = try ClientShares(
+        Partition(settings),
+        groups: all.groups,
+        count: all.examples.count,
+        clients: settings.clients,
+        key: configuration.runKey
+      )
     }
     if let evaluation = configuration.evaluation {
       let reader = try DatasetReader(
@@ -70,8 +82,11 @@ public struct SimulatedModel: SimulatedWork {
   /// Trainable parameters.
   public var parameterCount: Int { model.parameterCount }
 
-  /// Examples of each client.
-  public var exampleCounts: [Int] { clients.map { $0.dataset.examples.count } }
+  /// Clients.
+  public var clientCount: Int { shares.count }
+
+  /// Examples of a client.
+  public func exampleCount(of client: Int) -> Int { shares.exampleCount(of: client) }
 
   /// A workspace of one thread.
   public func makeWorker() throws -> TrainerWorkspace {
@@ -85,7 +100,8 @@ public struct SimulatedModel: SimulatedWork {
     from session: any AlgorithmSession,
     on worker: inout TrainerWorkspace
   ) throws -> LocalResult {
-    var trainer: any LocalTrainer = ClientTrainer(worker, data: clients[client], key: key)
+    let data = ClientData(all.subset(shares.examples(of: client)), batchSize: batchSize)
+    var trainer: any LocalTrainer = ClientTrainer(worker, data: data, key: key)
     try trainer.load(try session.weightUpdates())
     return try session.train(task, on: &trainer)
   }
@@ -111,6 +127,9 @@ extension Partition {
     case "dirichlet": self = .dirichlet(alpha: settings.alpha)
     case "field": self = .field
     case "shards": self = .shards(perClient: settings.shardsPerClient)
+    case "zipf": self = .zipf(exponent: settings.exponent)
+    case "dual-dirichlet": self = .dualDirichlet(sizes: settings.sizeAlpha, alpha: settings.alpha)
+    case "classes": self = .classes(least: settings.leastClasses, most: settings.mostClasses)
     default: self = .iid
     }
   }

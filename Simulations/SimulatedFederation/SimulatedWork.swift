@@ -12,8 +12,11 @@ public protocol SimulatedWork: Sendable {
   var base: Digest { get }
   /// Trainable parameters.
   var parameterCount: Int { get }
-  /// Examples of each client.
-  var exampleCounts: [Int] { get }
+  /// Clients.
+  var clientCount: Int { get }
+
+  /// Examples of a client.
+  func exampleCount(of client: Int) -> Int
 
   /// A worker.
   func makeWorker() throws -> Worker

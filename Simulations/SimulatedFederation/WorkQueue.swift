@@ -24,18 +24,15 @@ struct WorkQueue<Work: SimulatedWork> {
     }
   }
 
-  /// What came of it.
-  enum Outcome: Sendable {
-    case trained(Result<LocalResult, ParticipationFailure>)
-    case evaluated(Result<VersionScore, PreparationFailure>)
-  }
-
   private let work: Work
   private let team: ThreadTeam
+  private let journal: ResultJournal?
+  /// Told on the caller's thread how many pieces of those at work are done.
+  private let onProgress: (Int) -> Void
   /// One a thread, which alone touches it.
   private var seats: [Seat] = []
   private var waiting: [(ticket: Int, job: Job)] = []
-  private var outcomes: [Int: Outcome] = [:]
+  private var outcomes: [Int: WorkOutcome] = [:]
   private var lastTicket = 0
 
   private final class Seat {
@@ -45,8 +42,15 @@ struct WorkQueue<Work: SimulatedWork> {
   }
 
   /// A queue; makes its workers at once, because they need memory.
-  init(_ work: Work, workers count: Int) throws {
+  init(
+    _ work: Work,
+    workers count: Int,
+    journal: ResultJournal? = nil,
+    onProgress: @escaping (Int) -> Void = { _ in }
+  ) throws {
     self.work = work
+    self.journal = journal
+    self.onProgress = onProgress
     team = ThreadTeam(threads: count)
     for _ in 0..<team.threadCount { seats.append(Seat(try work.makeWorker())) }
   }
@@ -59,8 +63,8 @@ struct WorkQueue<Work: SimulatedWork> {
   }
 
   /// The result of a piece of work, computed now if it is not yet.
-  mutating func result(_ ticket: Int) -> Outcome? {
-    if outcomes[ticket] == nil { computeAll() }
+  mutating func result(_ ticket: Int) throws -> WorkOutcome? {
+    if outcomes[ticket] == nil { try computeAll() }
     return outcomes.removeValue(forKey: ticket)
   }
 
@@ -70,20 +74,46 @@ struct WorkQueue<Work: SimulatedWork> {
     outcomes[ticket] = nil
   }
 
-  private mutating func computeAll() {
-    let jobs = waiting.sorted {
-      ($1.job.cost, $0.ticket) < ($0.job.cost, $1.ticket)
-    }
-    waiting = []
-    let done = Mutex<[Int: Outcome]>([:])
-    team.run(tasks: jobs.count) { index, thread in
-      let outcome = Self.compute(jobs[index].job, work, &seats[thread].worker)
-      done.withLock { $0[jobs[index].ticket] = outcome }
-    }
-    outcomes.merge(done.withLock { $0 }) { _, new in new }
+  /// Does other work on every thread.
+  func share(tasks: Int, _ body: (_ task: Int) -> Void) {
+    team.run(tasks: tasks) { task, _ in body(task) }
   }
 
-  private static func compute(_ job: Job, _ work: Work, _ worker: inout Work.Worker) -> Outcome {
+  private mutating func computeAll() throws {
+    var jobs = waiting
+    waiting = []
+    if let journal {
+      var missing: [(ticket: Int, job: Job)] = []
+      for job in jobs {
+        outcomes[job.ticket] = try journal.outcome(job.ticket)
+        if outcomes[job.ticket] == nil { missing.append(job) }
+      }
+      jobs = missing
+    }
+    jobs.sort { ($1.job.cost, $0.ticket) < ($0.job.cost, $1.ticket) }
+    let done = Mutex<(outcomes: [Int: WorkOutcome], failure: (any Error)?)>(([:], nil))
+    team.run(tasks: jobs.count) { index, thread in
+      let ticket = jobs[index].ticket
+      let outcome = Self.compute(jobs[index].job, work, &seats[thread].worker)
+      let written = Result { try journal?.append(ticket, outcome) }
+      let count = done.withLock { done in
+        done.outcomes[ticket] = outcome
+        if case .failure(let failure) = written { done.failure = failure }
+        return done.outcomes.count
+      }
+      // The first thread is the caller's.
+      if thread == 0 { onProgress(count) }
+    }
+    let (new, failure) = done.withLock { $0 }
+    if let failure { throw failure }
+    outcomes.merge(new) { _, new in new }
+  }
+
+  private static func compute(
+    _ job: Job,
+    _ work: Work,
+    _ worker: inout Work.Worker
+  ) -> WorkOutcome {
     switch job {
     case .train(let client, let order):
       do {

@@ -68,11 +68,19 @@ private func simulate(
   _ console: Console
 ) throws -> SimulatedFederation<SimulatedModel>.Outcome {
   let work = try SimulatedModel(configuration)
+  let progress = ProgressLine(console)
   var federation = try SimulatedFederation(
     configuration,
     work: work,
     workers: workers,
-    log: Log(minimum: .warning) { console.note($0) }
-  ) { report, traffic in console.note("\(configuration.name): \(report.line(traffic))") }
+    hooks: SimulationHooks(
+      log: Log(minimum: .warning) { progress.note($0) },
+      onReport: { report, traffic in
+        progress.note("\(configuration.name): \(report.line(traffic))")
+      },
+      onProgress: { progress.update($0) }
+    )
+  )
+  defer { progress.finish() }
   return try federation.run()
 }

@@ -17,12 +17,16 @@ let runCommand = Command(
     .value("seed", "N", "Another seed than the file's."),
     .value("set", "KEY=VALUE", "Another value of a key, say algorithm.family=\"independent\"."),
     .value("export", "DIR", "Write the tuned model as a Hugging Face folder."),
+    .value("events", "FILE", "Write every event as a line of JSON."),
+    .value("checkpoint", "FILE", "Keep results in FILE, so that a kill costs nothing."),
+    .flag("resume", "Go on with the results in the checkpoint, where there are some."),
     .flag("verbose", "Write more to the log."),
   ],
   notes: """
     A line a round goes to standard output, the log to standard error. Seconds are virtual: how long
     the round would take on the devices described. Bytes are those of frames before TLS, the mean of
-    the clients whose results count.
+    the clients whose results count. A run that is resumed plays its events again and takes from the
+    checkpoint what was computed: it comes to the same bits and the same events.
     """
 ) { arguments, console in
   let path = arguments.operands[0]
@@ -32,23 +36,33 @@ let runCommand = Command(
   } catch {
     throw CommandFailure("\(path): \(error)", code: .usage)
   }
-  let log = Log(minimum: arguments.isSet("verbose") ? .info : .warning) { console.note($0) }
   let clock = ContinuousClock()
   let began = clock.now
   let work = try SimulatedModel(configuration)
   if console.format == .text { describe(configuration, work, console) }
+  let journal = try openJournal(configuration, arguments, console)
+  let events = try arguments.value("events").map { path in try EventFile(path) }
+  let progress = ProgressLine(console)
   var federation = try SimulatedFederation(
     configuration,
     work: work,
     workers: try arguments.integer("workers", in: 1...1024),
-    log: log
-  ) { report, traffic in
-    switch console.format {
-    case .text: console.write(report.line(traffic))
-    case .json: console.write(report.json(traffic).serialized())
-    }
-  }
+    journal: journal,
+    hooks: SimulationHooks(
+      log: Log(minimum: arguments.isSet("verbose") ? .info : .warning) { progress.note($0) },
+      onReport: { report, traffic in
+        switch console.format {
+        case .text: progress.write(report.line(traffic))
+        case .json: progress.write(report.json(traffic).serialized())
+        }
+      },
+      onEvent: events.map { events in { events.write($0) } },
+      onProgress: { progress.update($0) }
+    )
+  )
   let outcome = try federation.run()
+  try events?.finish()
+  progress.finish()
   let seconds = began.duration(to: clock.now).inSeconds
   if let directory = arguments.value("export") {
     let workspace = try TrainerWorkspace(work.model, team: ThreadTeam(threads: 1))
@@ -59,9 +73,30 @@ let runCommand = Command(
   return .ok
 }
 
+private func openJournal(
+  _ configuration: RunConfiguration,
+  _ arguments: Arguments,
+  _ console: Console
+) throws -> ResultJournal? {
+  guard let path = arguments.value("checkpoint") else {
+    guard !arguments.isSet("resume") else {
+      throw CommandFailure.usage("--resume goes on with a --checkpoint FILE; name it")
+    }
+    return nil
+  }
+  let journal: ResultJournal
+  do {
+    journal = try ResultJournal(path: path, configuration, resumes: arguments.isSet("resume"))
+  } catch let error as SimulationError {
+    throw CommandFailure("\(error)", code: .usage)
+  }
+  if journal.found > 0 { console.note("\(path): \(journal.found) results are there already") }
+  return journal
+}
+
 private func describe(_ configuration: RunConfiguration, _ work: SimulatedModel, _ console: Console)
 {
-  let counts = work.exampleCounts
+  let counts = (0..<work.clientCount).lazy.map { work.exampleCount(of: $0) }
   console.write(
     "model \(configuration.model): \(work.parameterCount) parameters train, "
       + "\(work.model.mappedBytes) bytes mapped, base \(work.base)"

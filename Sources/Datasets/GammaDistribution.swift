@@ -13,10 +13,15 @@ struct GammaDistribution {
 
   /// Shares of a symmetric Dirichlet distribution: positive or zero, of sum 1 up to rounding.
   func dirichlet(_ count: Int, _ stream: inout RandomStream) -> [Double] {
+    Self.dirichlet([Double](repeating: shape, count: count), &stream)
+  }
+
+  /// Shares of a Dirichlet distribution with a positive concentration each.
+  static func dirichlet(_ shapes: [Double], _ stream: inout RandomStream) -> [Double] {
     // By logarithms: for small shapes the draws themselves are below the least double.
-    let logarithms = (0..<count).map { _ in logarithmOfDraw(&stream) }
+    let logarithms = shapes.map { GammaDistribution(shape: $0).logarithmOfDraw(&stream) }
     let greatest = logarithms.max() ?? 0
-    let draws = logarithms.map { Self.exponential($0 - greatest) }
+    let draws = logarithms.map { exponential($0 - greatest) }
     let sum = draws.reduce(0, +)
     return draws.map { $0 / sum }
   }
@@ -48,7 +53,7 @@ struct GammaDistribution {
   }
 
   /// Marsaglia's polar method.
-  private static func normal(_ stream: inout RandomStream) -> Double {
+  static func normal(_ stream: inout RandomStream) -> Double {
     while true {
       let x = 2 * uniform(&stream) - 1
       let y = 2 * uniform(&stream) - 1

@@ -16,12 +16,21 @@ public enum Partition: Sendable, Equatable {
   /// The examples sorted by group are cut into shards, and each client gets `perClient` at random
   /// (McMahan et al., 2017).
   case shards(perClient: Int)
+  /// At random, the nth largest client with a share proportional to n^-exponent (Zipf's law); which
+  /// client is the nth is drawn.
+  case zipf(exponent: Double)
+  /// Sizes of clients from one Dirichlet distribution, the mix of groups within each from another:
+  /// the "dual Dirichlet" of FedCompass (Li et al., 2024).
+  case dualDirichlet(sizes: Double, alpha: Double)
+  /// Every client holds between `least` and `most` groups, drawn until each group has a client; a
+  /// group is split in proportions near to equal (the class partition of FedCompass).
+  case classes(least: Int, most: Int)
 
   /// Positions of each client's examples, ascending; every example belongs to one client and every
   /// client has one at the least.
   ///
   /// - Parameters:
-  ///   - groups: of each example; `iid` needs none.
+  ///   - groups: of each example, where the partition goes by them.
   ///   - count: examples.
   ///   - clients: clients.
   ///   - key: Philox key.
@@ -35,7 +44,7 @@ public enum Partition: Sendable, Equatable {
     guard clients >= 1, count >= clients else {
       throw .partition("\(count) examples cannot be shared out to \(clients) clients")
     }
-    guard self == .iid || groups.count == count else {
+    guard !goesByGroup || groups.count == count else {
       throw .partition("\(groups.count) groups for \(count) examples; name the field to go by")
     }
     var parts =
@@ -44,12 +53,24 @@ public enum Partition: Sendable, Equatable {
       case .dirichlet(let alpha): try Self.dirichlet(groups, clients, alpha, key)
       case .field: try Self.byField(groups, clients)
       case .shards(let perClient): try Self.shards(groups, clients, perClient, key)
+      case .zipf(let exponent): try Self.zipf(count, clients, exponent, key)
+      case .dualDirichlet(let sizes, let alpha):
+        try Self.dualDirichlet(groups, clients, sizes, alpha, key)
+      case .classes(let least, let most): try Self.classes(groups, clients, least...most, key)
       }
     Self.fillEmpty(&parts)
     return parts.map { $0.sorted() }
   }
 
-  private static func stream(_ key: UInt64, _ use: UInt32, _ group: Int = 0) -> RandomStream {
+  /// Whether it looks at the groups of examples.
+  public var goesByGroup: Bool {
+    switch self {
+    case .iid, .zipf: false
+    case .dirichlet, .field, .shards, .dualDirichlet, .classes: true
+    }
+  }
+
+  static func stream(_ key: UInt64, _ use: UInt32, _ group: Int = 0) -> RandomStream {
     RandomStream(key: key, purpose: .partition, client: UInt32(group), step: use)
   }
 
@@ -101,19 +122,30 @@ public enum Partition: Sendable, Equatable {
     for (index, members) in members(groups).enumerated() {
       var draws = stream(key, 2, index)
       let shares = GammaDistribution(shape: alpha).dirichlet(clients, &draws)
-      var shuffle = stream(key, 3, index)
-      let order = shuffle.permutation(of: members.count)
-      var (start, sum) = (0, 0.0)
-      for client in 0..<clients {
-        sum += shares[client]
-        let isLast = client == clients - 1
-        let end =
-          isLast ? members.count : min(members.count, Int((sum * Double(members.count)).rounded()))
-        parts[client] += order[start..<max(start, end)].map { members[$0] }
-        start = max(start, end)
-      }
+      deal(members, by: shares, to: &parts, group: index, key)
     }
     return parts
+  }
+
+  /// Deals the examples of one group out at random in proportion to `shares`, of sum 1.
+  static func deal(
+    _ members: [Int],
+    by shares: [Double],
+    to parts: inout [[Int]],
+    group index: Int,
+    _ key: UInt64
+  ) {
+    var shuffle = stream(key, 3, index)
+    let order = shuffle.permutation(of: members.count)
+    var (start, sum) = (0, 0.0)
+    for client in shares.indices {
+      sum += shares[client]
+      let isLast = client == shares.count - 1
+      let end =
+        isLast ? members.count : min(members.count, Int((sum * Double(members.count)).rounded()))
+      parts[client] += order[start..<max(start, end)].map { members[$0] }
+      start = max(start, end)
+    }
   }
 
   /// Gives each client that has nothing one example of the client that has most, the first of these.
@@ -126,7 +158,7 @@ public enum Partition: Sendable, Equatable {
   }
 
   /// Positions of the examples of each group, groups in bytewise order.
-  private static func members(_ groups: [String]) -> [[Int]] {
+  static func members(_ groups: [String]) -> [[Int]] {
     var positions: [String: [Int]] = [:]
     for (index, group) in groups.enumerated() { positions[group, default: []].append(index) }
     return positions.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }.map(\.value)

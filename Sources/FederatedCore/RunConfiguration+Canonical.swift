@@ -114,17 +114,31 @@ extension SimulationSection {
     .object([
       .init("clients", .integer(Int64(clients))),
       .init("data", .string(data)),
-      .init(
-        "partition",
-        .object([
-          .init("kind", .string(partition)),
-          .init("alpha", .number(alpha)),
-          .init("field", .string(field)),
-          .init("shards_per_client", .integer(Int64(shardsPerClient))),
-        ])
-      ),
+      .init("partition", .object(partitionMembers)),
       .init("workers", .integer(Int64(workers))),
       .init("devices", devices.json),
     ])
+  }
+
+  private var partitionMembers: [JSONValue.Member] {
+    let members: [JSONValue.Member] = [
+      .init("kind", .string(partition)),
+      .init("alpha", .number(alpha)),
+      .init("field", .string(field)),
+      .init("shards_per_client", .integer(Int64(shardsPerClient))),
+    ]
+    let own: [JSONValue.Member] =
+      switch partition {
+      case "zipf": [.init("exponent", .number(exponent))]
+      case "dual-dirichlet": [.init("size_alpha", .number(sizeAlpha))]
+      case "classes":
+        [
+          .init("least", .integer(Int64(leastClasses))),
+          .init("most", .integer(Int64(mostClasses))),
+        ]
+      case "samples": [.init("examples", .integer(Int64(samples)))]
+      default: []
+      }
+    return members + own
   }
 }

@@ -106,7 +106,7 @@ public struct SimulationSection: Sendable, Equatable {
   public let clients: Int
   /// File or folder whose examples the clients share out.
   public let data: String
-  /// `iid`, `dirichlet`, `field` or `shards`.
+  /// Name of the partition.
   public let partition: String
   /// Concentration of the Dirichlet partition.
   public let alpha: Double
@@ -114,6 +114,16 @@ public struct SimulationSection: Sendable, Equatable {
   public let field: String
   /// Shards of each client in the partition by shards.
   public let shardsPerClient: Int
+  /// Exponent of the Zipf partition.
+  public let exponent: Double
+  /// Concentration of the sizes in the dual Dirichlet partition.
+  public let sizeAlpha: Double
+  /// Groups a client holds at least in the partition by classes.
+  public let leastClasses: Int
+  /// Groups a client holds at most in the partition by classes.
+  public let mostClasses: Int
+  /// Examples of each client where they are samples.
+  public let samples: Int
   /// Threads that train clients; the result does not depend on it.
   public let workers: Int
   /// How fast, connected and reliable they are.
@@ -121,16 +131,32 @@ public struct SimulationSection: Sendable, Equatable {
 
   static let keys = ["clients", "data", "partition", "workers", "devices"]
   static let partitionKeys = ["kind", "alpha", "field", "shards_per_client"]
-  static let partitions = ["iid", "dirichlet", "field", "shards"]
+  /// Partitions, each with the keys that it alone reads.
+  static let partitions: [(kind: String, keys: [String])] = [
+    ("iid", []), ("dirichlet", []), ("field", []), ("shards", []), ("zipf", ["exponent"]),
+    ("dual-dirichlet", ["size_alpha"]), ("classes", ["least", "most"]), ("samples", ["examples"]),
+  ]
 
   init(_ section: ConfigurationSection) throws(FederationError) {
     clients = try section.integer("clients", in: 1...RunConfiguration.maximumClients)
     data = try section.text("data")
-    let parts = try section.section("partition", known: Self.partitionKeys)
-    partition = try parts.word("kind", of: Self.partitions)
+    let open = try section.section("partition", known: nil)
+    let kind = try open.word("kind", of: Self.partitions.map(\.kind))
+    partition = kind
+    let own = Self.partitions.first { $0.kind == kind }?.keys ?? []
+    let parts = try section.section("partition", known: Self.partitionKeys + own)
     alpha = try parts.number("alpha", in: 1e-3...1e6, standard: 1)
     field = try parts.text("field", standard: "label")
     shardsPerClient = try parts.integer("shards_per_client", in: 1...(1 << 16), standard: 2)
+    exponent = try parts.number("exponent", in: 0...16, standard: 1)
+    sizeAlpha = try parts.number("size_alpha", in: 1e-3...1e6, standard: 1)
+    leastClasses = try parts.integer("least", in: 1...(1 << 16), standard: 3)
+    mostClasses = try parts.integer(
+      "most",
+      in: leastClasses...(1 << 16),
+      standard: max(5, leastClasses)
+    )
+    samples = try parts.integer("examples", in: 1...(1 << 24), standard: 16)
     workers = try section.integer("workers", in: 1...1024, standard: 1)
     devices = try DeviceSection(section.section("devices", known: DeviceSection.keys))
   }

@@ -13,7 +13,9 @@ private struct QuadraticWork: SimulatedWork {
 
   let base = VirtualFederation.base
   let parameterCount = QuadraticTrainer.count
-  let exampleCounts: [Int]
+  let clientCount: Int
+
+  func exampleCount(of client: Int) -> Int { 10 + client }
 
   func makeWorker() -> Int { 0 }
 
@@ -44,6 +46,7 @@ private struct QuadraticWork: SimulatedWork {
   private struct Trace: Equatable {
     var digest: Digest?
     var lines: [String] = []
+    var events: [String] = []
     var tasks = 0
     var duration: Duration = .zero
   }
@@ -72,16 +75,21 @@ private struct QuadraticWork: SimulatedWork {
         """.utf8
       )
     )
-    var lines: [String] = []
+    var (lines, events): ([String], [String]) = ([], [])
     var simulation = try SimulatedFederation(
       run,
-      work: QuadraticWork(exampleCounts: (0..<clients).map { 10 + $0 }),
-      workers: workers
-    ) { report, traffic in lines.append(report.line(traffic)) }
+      work: QuadraticWork(clientCount: clients),
+      workers: workers,
+      hooks: SimulationHooks(
+        onReport: { report, traffic in lines.append(report.line(traffic)) },
+        onEvent: { events.append($0) }
+      )
+    )
     let outcome = try simulation.run()
     return Trace(
       digest: outcome.view.digest,
       lines: lines,
+      events: events,
       tasks: outcome.tasks,
       duration: outcome.duration
     )
@@ -165,7 +173,7 @@ private struct QuadraticWork: SimulatedWork {
       )
     )
     #expect(throws: SimulationError.self) {
-      _ = try SimulatedFederation(run, work: QuadraticWork(exampleCounts: [1]))
+      _ = try SimulatedFederation(run, work: QuadraticWork(clientCount: 1))
     }
   }
 }

@@ -37,6 +37,9 @@ struct TinyModel: ~Copyable {
 
   var path: String { folder.path }
 
+  /// Writes another file and returns its path.
+  func write(_ name: String, _ text: String) -> String { folder.write(name, text) }
+
   /// Puts a copy of the first client's examples under another name.
   func copyExamples(to name: String) {
     _ = folder.write(name, Self.examples(of: 0))

@@ -1,0 +1,70 @@
+// Apache-2.0.
+import Synchronization
+import WireProtocol
+
+/// Counts the bytes of frames as they would enter TLS.
+///
+/// Long bodies are compressed for that, which takes longer than all else a message takes; they wait
+/// until somebody asks, and are then counted on every thread.
+struct TrafficMeter {
+  enum Way { case up, down }
+
+  private struct Waiting {
+    let index: Int
+    let way: Way
+    let kind: UInt8
+    let body: [UInt8]
+  }
+
+  /// Bytes of all that was counted.
+  private(set) var total = 0
+  private var waiting: [Waiting] = []
+  private var waitingBytes = 0
+  private var counted: [Int: FrameTraffic] = [:]
+
+  /// Bytes that may wait.
+  private static let patience = 64 << 20
+
+  /// Counts a message and returns its bytes, or 0 where they are counted later.
+  mutating func add(_ kind: Message.Kind, _ body: [UInt8], _ way: Way, of index: Int) -> Int {
+    guard body.count >= Frame.leastCompressed else {
+      total += Frame.headerBytes + body.count
+      return Frame.headerBytes + body.count
+    }
+    waiting.append(Waiting(index: index, way: way, kind: kind.rawValue, body: body))
+    waitingBytes += body.count
+    if waitingBytes > Self.patience { countWaiting { count, body in (0..<count).forEach(body) } }
+    return 0
+  }
+
+  /// What was counted late since the last call, by client.
+  mutating func settle<Work>(on queue: WorkQueue<Work>) -> [Int: FrameTraffic] {
+    countWaiting { queue.share(tasks: $0, $1) }
+    defer { counted = [:] }
+    return counted
+  }
+
+  private mutating func countWaiting(_ share: (Int, (Int) -> Void) -> Void) {
+    let sizes = Mutex([Int](repeating: 0, count: waiting.count))
+    let waiting = waiting
+    share(waiting.count) { index in
+      let size =
+        Frame.headerBytes
+        + Frame.packed(kind: waiting[index].kind, body: waiting[index].body).body.count
+      sizes.withLock { $0[index] = size }
+    }
+    for (entry, size) in zip(waiting, sizes.withLock({ $0 })) {
+      count(size, entry.way, of: entry.index)
+    }
+    self.waiting = []
+    waitingBytes = 0
+  }
+
+  private mutating func count(_ bytes: Int, _ way: Way, of index: Int) {
+    total += bytes
+    switch way {
+    case .up: counted[index, default: FrameTraffic()].up += bytes
+    case .down: counted[index, default: FrameTraffic()].down += bytes
+    }
+  }
+}
