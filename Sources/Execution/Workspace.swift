@@ -136,27 +136,53 @@ public import Tensors
   ///
   /// - Parameter isFromBase: `from` are the base weights, else the present ones.
   public func form(_ replay: BankReplay, scaleExponent: Int, isFromBase: Bool) {
-    let kernels = unsafe KernelTable.current.kernels.pointee
     let size = max(1 << 16, replay.blockSize)
     let count = table.trainableCount
     team.run(tasks: (count + size - 1) / size) { task, _ in
       replay.run(task * size..<min(count, (task + 1) * size)) { part, sums in
-        unsafe sums.withUnsafeBufferPointer { integers in
-          forEachTensor(in: part) { entry, range, at in
-            let source =
-              unsafe isFromBase
-              ? entry.tensor.bytes + range.lowerBound * entry.tensor.type.byteCount
-              : UnsafeRawPointer(masterAddress(at))
-            unsafe kernels.form_weights(
-              source,
-              Int32((isFromBase ? entry.tensor.type : .f32).rawValue),
-              integers.baseAddress.map { unsafe $0 + (at - part.lowerBound) },
-              Int32(scaleExponent),
-              masterAddress(at),
-              Int64(range.count)
-            )
-          }
-        }
+        form(part, sums, scaleExponent: scaleExponent, isFromBase: isFromBase)
+      }
+    }
+  }
+
+  /// w[p] ← fl32(from[p] + 2^−scaleExponent · integers[p]), an integer for each trainable element.
+  ///
+  /// - Parameter isFromBase: `from` are the base weights, else the present ones.
+  public func form(_ integers: [Int32], scaleExponent: Int, isFromBase: Bool) {
+    precondition(integers.count == table.trainableCount, "integers of another model")
+    let size = 1 << 16
+    team.run(tasks: (integers.count + size - 1) / size) { task, _ in
+      let part = task * size..<min(integers.count, (task + 1) * size)
+      form(
+        part,
+        integers.span.extracting(part),
+        scaleExponent: scaleExponent,
+        isFromBase: isFromBase
+      )
+    }
+  }
+
+  private func form(
+    _ part: Range<Int>,
+    _ integers: Span<Int32>,
+    scaleExponent: Int,
+    isFromBase: Bool
+  ) {
+    let kernels = unsafe KernelTable.current.kernels.pointee
+    unsafe integers.withUnsafeBufferPointer { integers in
+      forEachTensor(in: part) { entry, range, at in
+        let source =
+          unsafe isFromBase
+          ? entry.tensor.bytes + range.lowerBound * entry.tensor.type.byteCount
+          : UnsafeRawPointer(masterAddress(at))
+        unsafe kernels.form_weights(
+          source,
+          Int32((isFromBase ? entry.tensor.type : .f32).rawValue),
+          integers.baseAddress.map { unsafe $0 + (at - part.lowerBound) },
+          Int32(scaleExponent),
+          masterAddress(at),
+          Int64(range.count)
+        )
       }
     }
   }
@@ -166,6 +192,12 @@ public import Tensors
     let copy = AlignedBuffer(byteCount: master.byteCount)
     unsafe copy.baseAddress.copyMemory(from: master.baseAddress, byteCount: master.byteCount)
     return copy
+  }
+
+  /// Copies the present weights to where a copy of them is.
+  public func copyWeights(to copy: AlignedBuffer) {
+    precondition(copy.byteCount == master.byteCount, "a copy of other weights")
+    unsafe copy.baseAddress.copyMemory(from: master.baseAddress, byteCount: master.byteCount)
   }
 
   /// w ← a copy that was made of these weights.

@@ -79,7 +79,7 @@ struct OneByte: AlgorithmSession {
 
   func weightUpdates() throws -> [WeightUpdate] {
     rounds.enumerated().map { round, parts in
-      var terms: [WeightUpdate.Term] = []
+      var terms: [DirectionUpdate.Term] = []
       for part in parts {
         for (index, byte) in part.payload.enumerated() {
           let exact = Int64(part.weight) * Int64(step.amount(of: byte))
@@ -89,10 +89,12 @@ struct OneByte: AlgorithmSession {
           }
         }
       }
-      return WeightUpdate(
-        bank: bank(UInt32(round)),
-        scaleExponent: step.scaleExponent,
-        terms: terms
+      return .directions(
+        DirectionUpdate(
+          bank: bank(UInt32(round)),
+          scaleExponent: step.scaleExponent,
+          terms: terms
+        )
       )
     }
   }

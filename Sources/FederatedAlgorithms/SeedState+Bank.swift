@@ -29,12 +29,14 @@ extension SeedState {
   /// What the accumulators add to the base weights, oldest epoch first.
   func weightUpdates(_ bank: DirectionBank, scaleExponent: Int) -> [WeightUpdate] {
     epochs.enumerated().map { epoch, amounts in
-      WeightUpdate(
-        bank: bank.of(epoch: UInt32(epoch)),
-        scaleExponent: scaleExponent,
-        terms: amounts.enumerated().compactMap { index, amount in
-          amount == 0 ? nil : WeightUpdate.Term(direction: UInt32(index), amount: amount)
-        }
+      .directions(
+        DirectionUpdate(
+          bank: bank.of(epoch: UInt32(epoch)),
+          scaleExponent: scaleExponent,
+          terms: amounts.enumerated().compactMap { index, amount in
+            amount == 0 ? nil : .init(direction: UInt32(index), amount: amount)
+          }
+        )
       )
     }
   }

@@ -69,6 +69,9 @@ public protocol AlgorithmSession: Sendable {
   /// Whether `fold` takes in contributions to earlier versions than the current one.
   var acceptsStaleTasks: Bool { get }
 
+  /// Told once, before anything is trained, folded or restored, which tensors train.
+  mutating func begin(_ blocks: [ParameterBlock]) throws
+
   /// The client's half: local steps from the current version (already loaded into `trainer`).
   func train(_ task: LocalTask, on trainer: inout any LocalTrainer) throws -> LocalResult
 
@@ -77,6 +80,13 @@ public protocol AlgorithmSession: Sendable {
 
   /// The server's half, pure integers: the version after an aggregation. Order does not matter.
   mutating func fold(_ contributions: [Contribution]) throws
+
+  /// Bytes that bring a session at the version before the last `fold` to the one after it; nil where
+  /// the contributions themselves do.
+  func advance() -> [UInt8]?
+
+  /// Goes to the next version by the bytes of `advance`; refuses those that no fold made.
+  mutating func advance(by bytes: [UInt8]) throws
 
   /// What the version adds to the base weights, oldest epoch first.
   func weightUpdates() throws -> [WeightUpdate]
@@ -89,4 +99,17 @@ public protocol AlgorithmSession: Sendable {
 
   /// SHA-256(base digest ‖ bank ‖ accumulators …): names the version.
   func digest(base: Digest) -> Digest
+}
+
+extension AlgorithmSession {
+  /// Most algorithms do not care.
+  public mutating func begin(_: [ParameterBlock]) {}
+
+  /// Contributions travel.
+  public func advance() -> [UInt8]? { nil }
+
+  /// Contributions travel.
+  public mutating func advance(by _: [UInt8]) throws {
+    throw FederationError.advance("versions of this algorithm travel as their contributions")
+  }
 }

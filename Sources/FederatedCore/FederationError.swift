@@ -6,12 +6,15 @@ public enum FederationError: Error, Equatable, Sendable, CustomStringConvertible
   case configuration(path: String, advice: String)
   /// Example counts that cannot be weighed.
   case weights(String)
+  /// Bytes that bring no session to a next version.
+  case advance(String)
 
   /// What was wrong, where, and what to do.
   public var description: String {
     switch self {
     case .configuration(let path, let advice): "\(path): \(advice)"
     case .weights(let reason): "weights of an aggregation: \(reason)"
+    case .advance(let fault): "advance of a model version: \(fault); ask for a snapshot"
     }
   }
 }

@@ -1,38 +1,6 @@
 // Apache-2.0.
 public import SharedRandomness
 
-/// What a model version adds to its base: w[p] = base[p] + 2^−scaleExponent · Σ_j amount_j z_j[p],
-/// formed in binary64 and rounded once to binary32 (docs/design.md, section 2).
-public struct WeightUpdate: Sendable, Equatable {
-  /// One accumulator that is not zero.
-  public struct Term: Sendable, Equatable {
-    /// Index of the direction in the bank.
-    public let direction: UInt32
-    /// Its integer amount, in units of 2^−scaleExponent.
-    public let amount: Int32
-
-    /// `amount` of `direction`.
-    public init(direction: UInt32, amount: Int32) {
-      self.direction = direction
-      self.amount = amount
-    }
-  }
-
-  /// The directions.
-  public let bank: DirectionBank
-  /// Units are 2^−scaleExponent.
-  public let scaleExponent: Int
-  /// Terms in ascending order of direction; Σ|amount| < 2^31, checked by whoever makes the update.
-  public let terms: [Term]
-
-  /// An update.
-  public init(bank: DirectionBank, scaleExponent: Int, terms: [Term]) {
-    self.bank = bank
-    self.scaleExponent = scaleExponent
-    self.terms = terms
-  }
-}
-
 /// Names the random choices of one local step: batches are drawn from it, never from a clock.
 public struct StepAddress: Sendable, Hashable {
   /// Round of the run.
@@ -50,14 +18,36 @@ public struct StepAddress: Sendable, Hashable {
   }
 }
 
+/// One trainable tensor and its place in the canonical order.
+public struct ParameterBlock: Sendable, Hashable {
+  /// Name in the checkpoint.
+  public let name: String
+  /// Extents, row-major.
+  public let shape: [Int]
+  /// Its elements among the trainable scalars 0..<d.
+  public let range: Range<Int>
+
+  /// A block.
+  public init(name: String, shape: [Int], range: Range<Int>) {
+    self.name = name
+    self.shape = shape
+    self.range = range
+  }
+}
+
 /// What an algorithm may ask of the engine.
 ///
 /// Algorithms never import the engine.
 public protocol LocalTrainer {
   /// Trainable scalars, d.
   var parameterCount: Int { get }
+  /// The trainable tensors in canonical order; their ranges cover 0..<d.
+  var blocks: [ParameterBlock] { get }
   /// Examples this client trains on.
   var exampleCount: Int { get }
+  /// What the algorithm keeps at this client from task to task, such as a residual; empty at first.
+  /// It never travels, and a client that lost it goes on with none.
+  var memory: [UInt8] { get set }
 
   /// Brings the weights to a model version: each update is applied to the result of the one before.
   mutating func load(_ updates: [WeightUpdate]) throws
@@ -71,4 +61,16 @@ public protocol LocalTrainer {
 
   /// w ← w + step·z.
   mutating func move(along direction: Direction, by step: Float) throws
+
+  /// One step down the gradient on the batch that `address` draws.
+  ///
+  /// - Returns: the mean loss before the step.
+  mutating func descend(
+    _ rule: LocalRule,
+    rate: Float,
+    at address: StepAddress
+  ) throws -> Float
+
+  /// amounts[p] ← w[p] − w_loaded[p]; `amounts` has `parameterCount` elements afterwards.
+  mutating func difference(into amounts: inout [Float]) throws
 }

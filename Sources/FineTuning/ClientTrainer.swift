@@ -25,15 +25,33 @@ public struct ClientData: Sendable {
 /// batch size B, i < B) takes entry p mod n of the Philox permutation of pass p / n, p being the place
 /// and n the number of examples. The loss is the mean over what counts in the batch.
 public struct ClientTrainer: LocalTrainer {
-  private let workspace: TrainerWorkspace
+  let workspace: TrainerWorkspace
   private let data: ClientData
   private let key: UInt64
   private var order: (address: StepAddress, examples: [Int])?
+  /// The version loaded last.
+  var updates: [WeightUpdate] = []
+  /// Whether the weights were moved since.
+  var hasMoved = false
+  /// Whether the workspace's reference holds the weights of that version.
+  var hasReference = false
+  /// What takes the steps down the gradient, since that version was loaded.
+  var descent: GradientTrainer?
+  /// What the algorithm keeps at this client from task to task.
+  public var memory: [UInt8]
 
   /// A trainer of `data` in a worker's workspace.
   ///
-  /// - Parameter key: Philox key of the run.
-  public init(_ workspace: TrainerWorkspace, data: ClientData, key: UInt64) {
+  /// - Parameters:
+  ///   - key: Philox key of the run.
+  ///   - memory: what the algorithm kept when this client trained last.
+  public init(
+    _ workspace: TrainerWorkspace,
+    data: ClientData,
+    key: UInt64,
+    memory: [UInt8] = []
+  ) {
+    self.memory = memory
     self.workspace = workspace
     self.data = data
     self.key = key
@@ -42,12 +60,19 @@ public struct ClientTrainer: LocalTrainer {
   /// Trainable scalars, d.
   public var parameterCount: Int { workspace.model.parameterCount }
 
+  /// The trainable tensors in canonical order.
+  public var blocks: [ParameterBlock] { workspace.model.blocks }
+
   /// Examples of the client.
   public var exampleCount: Int { data.dataset.examples.count }
 
   /// Brings the workspace's weights to a version.
   public mutating func load(_ updates: [WeightUpdate]) throws {
     workspace.load(updates)
+    self.updates = updates
+    hasMoved = false
+    hasReference = false
+    descent = nil
   }
 
   /// Mean losses at w ± ε·z on the batch of the address.
@@ -56,8 +81,7 @@ public struct ClientTrainer: LocalTrainer {
     epsilon: Float,
     at address: StepAddress
   ) throws -> (plus: Float, minus: Float) {
-    let examples = batch(at: address).map { data.dataset.examples[$0] }
-    let prepared = try workspace.prepare(examples, rows: data.batchSize)
+    let prepared = try workspace.prepare(examples(at: address), rows: data.batchSize)
     workspace.workspace.setDirection(direction)
     let plus = try prepared.meanLoss(epsilon: epsilon)
     let minus = try prepared.meanLoss(epsilon: -epsilon)
@@ -68,9 +92,18 @@ public struct ClientTrainer: LocalTrainer {
   public mutating func move(along direction: Direction, by step: Float) throws {
     workspace.workspace.setDirection(direction)
     workspace.workspace.move(by: step)
+    hasMoved = true
   }
 
-  /// The examples of a step.
+  /// Examples of a batch.
+  var batchSize: Int { data.batchSize }
+
+  /// The examples of the batch that an address draws.
+  public mutating func examples(at address: StepAddress) -> [Example] {
+    batch(at: address).map { data.dataset.examples[$0] }
+  }
+
+  /// Their places in the data.
   private mutating func batch(at address: StepAddress) -> [Int] {
     let count = data.dataset.examples.count
     guard count > 0 else { return [] }

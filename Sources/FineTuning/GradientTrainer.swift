@@ -15,6 +15,8 @@ public final class GradientTrainer {
   public let optimizer: Optimizer
   /// Bound on gradients.
   public let clipping: Clipping
+  /// μ of a term (μ/2)‖w − reference‖² of the loss, the reference that of `ClientTrainer` (FedProx).
+  let proximal: Float
   /// Steps taken.
   public internal(set) var step = 0
   private let passes: TrainingPasses
@@ -29,8 +31,10 @@ public final class GradientTrainer {
     optimizer: Optimizer,
     clipping: Clipping = .none,
     passes: TrainingPasses = .all,
-    arenaBudget: Int? = nil
+    arenaBudget: Int? = nil,
+    proximal: Float = 0
   ) {
+    self.proximal = proximal
     self.workspace = workspace
     self.optimizer = optimizer
     self.clipping = clipping
@@ -47,6 +51,8 @@ public final class GradientTrainer {
   ///   - rate: step size.
   /// - Returns: the mean loss of what counts, before the step.
   public func step(_ examples: [Example], rows: Int, rate: Float) throws(FineTuningError) -> Float {
+    if case .delta = optimizer { return try step(accumulating: [examples], rows: rows, rate: rate) }
+    if proximal > 0 { return try step(accumulating: [examples], rows: rows, rate: rate) }
     step += 1
     let batch = try workspace.prepare(
       examples,
@@ -69,6 +75,36 @@ public final class GradientTrainer {
     rate: Float
   ) throws(FineTuningError) -> Float {
     step += 1
+    let weights = workspace.workspace
+    if case .delta = optimizer {
+      if step > 1 {
+        // The gradient of the same batches where the last step began: a second backward pass.
+        weights.exchangeKeptWeights()
+        _ = try accumulate(batches, rows: rows)
+        weights.keepSums()
+        weights.restoreKeptWeights()
+      } else {
+        weights.keepWeights()
+      }
+    }
+    let (sum, count) = try accumulate(batches, rows: rows)
+    let counted = Float(max(1, count))
+    let plan = try updatePlan()
+    let schedule = optimizer.schedule(rate: rate, step: step, scale: 1 / counted)
+    try FineTuningError.inPlan { () throws(ExecutionError) in
+      if !plan.plan.graph.inputs.isEmpty {
+        try plan.set(TrainingGraph.schedule, floats: schedule)
+      }
+    }
+    plan.run()
+    return Float(sum / Double(counted))
+  }
+
+  /// Adds up the gradients of batches; the sum of their losses and how much counts in them.
+  private func accumulate(
+    _ batches: [[Example]],
+    rows: Int
+  ) throws(FineTuningError) -> (sum: Double, count: Int) {
     var (sum, count) = (0.0, 0)
     for examples in batches {
       let batch = try workspace.prepare(
@@ -82,16 +118,11 @@ public final class GradientTrainer {
       sum += try batch.lossSums().reduce(0, +)
       count += batch.batch.countedLabels
     }
-    let counted = Float(max(1, count))
-    let plan = try updatePlan()
-    let schedule = optimizer.schedule(rate: rate, step: step, scale: 1 / counted)
-    try FineTuningError.inPlan { () throws(ExecutionError) in
-      if !plan.plan.graph.inputs.isEmpty {
-        try plan.set(TrainingGraph.schedule, floats: schedule)
-      }
+    if proximal > 0, let reference = workspace.reference {
+      // Gradients are still sums over what counts.
+      workspace.workspace.addProximal(proximal * Float(max(1, count)), from: reference)
     }
-    plan.run()
-    return Float(sum / Double(counted))
+    return (sum, count)
   }
 
   /// The mean loss of a batch and the gradients of every parameter that trains, by name; no step.

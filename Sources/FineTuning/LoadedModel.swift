@@ -1,6 +1,7 @@
 // Apache-2.0.
 public import Codecs
 public import Execution
+public import FederatedCore
 import GraphCompiler
 public import ModelFiles
 public import Models
@@ -147,6 +148,19 @@ public final class LoadedModel: Sendable {
 
   /// Trainable scalars, d.
   public var parameterCount: Int { table.trainableCount }
+
+  /// The trainable tensors in canonical order.
+  public var blocks: [ParameterBlock] {
+    var next = 0
+    return table.trainable.map { name, shape in
+      defer { next += shape.elementCount }
+      return ParameterBlock(
+        name: name,
+        shape: Array(shape.dimensions),
+        range: next..<next + shape.elementCount
+      )
+    }
+  }
 
   /// Names of a classifier's classes in the order of its outputs, where `config.json` has them.
   public var labels: [String]? {

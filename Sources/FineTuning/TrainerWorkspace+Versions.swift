@@ -33,10 +33,15 @@ extension TrainerWorkspace {
   }
 
   private func apply(_ update: WeightUpdate, isFromBase: Bool) {
-    let replay = BankReplay(
-      update.bank,
-      terms: update.terms.map { (direction: $0.direction, amount: $0.amount) }
-    )
-    workspace.form(replay, scaleExponent: update.scaleExponent, isFromBase: isFromBase)
+    switch update {
+    case .directions(let update):
+      let replay = BankReplay(
+        update.bank,
+        terms: update.terms.map { (direction: $0.direction, amount: $0.amount) }
+      )
+      workspace.form(replay, scaleExponent: update.scaleExponent, isFromBase: isFromBase)
+    case .integers(let update):
+      workspace.form(update.amounts, scaleExponent: update.scaleExponent, isFromBase: isFromBase)
+    }
   }
 }

@@ -14,6 +14,8 @@ public final class TrainerWorkspace {
   let workspace: Workspace
   /// Weights on the way to the version loaded last, where that way is long.
   var anchor: VersionAnchor?
+  /// Weights that `ClientTrainer` measures the way from.
+  var reference: AlignedBuffer?
   private var plans: [PlanKey: BatchPlan] = [:]
   /// Whether part of the model comes before every tensor that can change.
   public let hoists: Bool
@@ -61,6 +63,7 @@ public final class TrainerWorkspace {
   /// Bytes held: trainable weights, direction, arena and scratch.
   public var byteCount: Int {
     workspace.byteCount + model.table.byteCount + (anchor?.weights.byteCount ?? 0)
+      + (reference?.byteCount ?? 0)
   }
 
   /// The losses and predictions of a batch, ready to be run.

@@ -100,11 +100,19 @@ struct FineTuningTests {
   @Test("A version has the same bits from the base and from whatever version was loaded before")
   func versions() throws {
     func update(_ epoch: UInt32, _ amount: Int32) -> WeightUpdate {
-      WeightUpdate(
-        bank: DirectionBank(family: .independent, key: 5, epoch: epoch),
-        scaleExponent: 20,
-        terms: [.init(direction: 1, amount: amount), .init(direction: 9, amount: -3 * amount)]
+      .directions(
+        DirectionUpdate(
+          bank: DirectionBank(family: .independent, key: 5, epoch: epoch),
+          scaleExponent: 20,
+          terms: [.init(direction: 1, amount: amount), .init(direction: 9, amount: -3 * amount)]
+        )
       )
+    }
+    let used = try workspace("llama", trainable: ["*"])
+    let count = Int32(used.model.parameterCount)
+    func integers(_ factor: Int32) -> WeightUpdate {
+      let amounts = (0..<count).map { ($0 % 257 - 128) * factor }
+      return .integers(IntegerUpdate(scaleExponent: 22, amounts: amounts))
     }
     let versions: [[WeightUpdate]] = [
       [update(0, 5)], [update(0, 7)], [update(0, 7), update(1, 1)],
@@ -112,9 +120,19 @@ struct FineTuningTests {
       [update(0, 7), update(1, 4), update(2, 9), update(3, 1), update(4, 1)],
       // Another history, a shorter one, none.
       [update(0, 8), update(1, 4), update(2, 9)], [update(0, 8), update(1, 4)], [],
+      // Integers one by one.
+      [integers(3)], [integers(4)], [update(0, 8), integers(4)],
     ]
     let name = "model.layers.0.mlp.up_proj.weight"
-    let used = try workspace("llama", trainable: ["*"])
+    let base = try weights(used, name)
+    used.load([integers(3)])
+    let formed = try weights(used, name)
+    let start = try #require(used.model.blocks.first { $0.name == name }).range.lowerBound
+    for index in 0..<base.count / 4 {
+      let amount = ((start + index) % 257 - 128) * 3
+      let wanted = Float(Double(float(base, index)) + 0x1p-22 * Double(amount))
+      #expect(float(formed, index) == wanted)
+    }
     for version in versions + versions.reversed() {
       used.load(version)
       let fresh = try workspace("llama", trainable: ["*"])
@@ -127,6 +145,12 @@ struct FineTuningTests {
   }
 
   /// The present weights of a tensor, as they are exported.
+  private func float(_ bytes: [UInt8], _ index: Int) -> Float {
+    unsafe bytes.withUnsafeBytes { bytes in
+      unsafe bytes.loadUnaligned(fromByteOffset: 4 * index, as: Float.self)
+    }
+  }
+
   private func weights(_ workspace: TrainerWorkspace, _ name: String) throws -> [UInt8] {
     let folder = "/tmp/samara-versions-\(getpid())"
     defer { remove(folder) }
@@ -197,8 +221,9 @@ struct FineTuningTests {
       ("mistral-f16-sharded", nil, ["*"]),
     ] as [(String, ModelHead?, [String])] {
       let workspace = try workspace(name, trainable: trainable, head: head)
-      let terms = [WeightUpdate.Term(direction: 3, amount: 500)]
-      workspace.load([WeightUpdate(bank: direction.bank, scaleExponent: 16, terms: terms)])
+      let terms = [DirectionUpdate.Term(direction: 3, amount: 500)]
+      let update = DirectionUpdate(bank: direction.bank, scaleExponent: 16, terms: terms)
+      workspace.load([.directions(update)])
       let data = ClientData(examples(6, classes: head == nil ? nil : 3), batchSize: 2)
       let before = try workspace.evaluate(data)
       try workspace.export(to: folder, labels: head == nil ? nil : ["a", "b", "c"])

@@ -68,6 +68,14 @@ import Testing
     }
   }
 
+  /// Terms of each update of a method on directions.
+  private func terms(of session: any AlgorithmSession) throws -> [[DirectionUpdate.Term]] {
+    try session.weightUpdates().map { update in
+      guard case .directions(let update) = update else { return [] }
+      return update.terms
+    }
+  }
+
   @Test(arguments: settings)
   func `the loss falls`(configuration: JSONValue) throws {
     var session = try AlgorithmCatalog.start(algorithm: configuration, key: 7)
@@ -126,9 +134,9 @@ import Testing
 
   @Test func `unknown names and settings are refused by name`() {
     #expect(
-      throws: AlgorithmError.unknownAlgorithm("fedavg", known: AlgorithmCatalog.names)
+      throws: AlgorithmError.unknownAlgorithm("fedbest", known: AlgorithmCatalog.names)
     ) {
-      try AlgorithmCatalog.start(algorithm: .object([.init("name", .string("fedavg"))]), key: 1)
+      try AlgorithmCatalog.start(algorithm: .object([.init("name", .string("fedbest"))]), key: 1)
     }
     for (key, value) in [
       ("sedes", JSONValue.integer(64)), ("seeds", .integer(0)), ("seeds", .integer(100)),
@@ -145,7 +153,7 @@ import Testing
   }
 
   @Test func `a trimmed mean is deaf to one who lies`() throws {
-    func moved(trim: Double, liar: UInt8?) throws -> [WeightUpdate] {
+    func moved(trim: Double, liar: UInt8?) throws -> [DirectionUpdate.Term] {
       var session = try AlgorithmCatalog.start(
         algorithm: Self.sharedDirections(trim: trim),
         key: 5
@@ -159,13 +167,13 @@ import Testing
         contributions.append(Contribution(task: task, weight: 13_107, payload: payload))
       }
       try session.fold(contributions)
-      return try session.weightUpdates()
+      return try terms(of: session)[0]
     }
     let code = try OneByteCode(50, random: 0).byte
-    let honest = try moved(trim: 0.2, liar: nil)[0].terms
-    let lied = try moved(trim: 0.2, liar: code)[0].terms
-    let mean = try moved(trim: 0, liar: code)[0].terms
-    func distance(_ terms: [WeightUpdate.Term]) -> Double {
+    let honest = try moved(trim: 0.2, liar: nil)
+    let lied = try moved(trim: 0.2, liar: code)
+    let mean = try moved(trim: 0, liar: code)
+    func distance(_ terms: [DirectionUpdate.Term]) -> Double {
       zip(terms, honest).reduce(0) { $0 + abs(Double($1.0.amount) - Double($1.1.amount)) }
     }
     #expect(distance(lied) < 0.25 * distance(mean))
@@ -191,18 +199,18 @@ import Testing
     }
     try session.fold([result(0, 0)])
     #expect(try session.weightUpdates().count == 2)
-    #expect(try session.weightUpdates()[1].terms.isEmpty)
-    let closed = try session.weightUpdates()[0]
+    #expect(try terms(of: session)[1].isEmpty)
+    let closed = try terms(of: session)[0]
     // From version 0: along the directions of the first epoch.
     var small = result(0, 1)
     small = Contribution(task: small.task, weight: 64, payload: small.payload)
     try session.fold([small])
-    let after = try session.weightUpdates()
-    #expect(after[0] != closed && after[1].terms.isEmpty)
+    let after = try terms(of: session)
+    #expect(after[0] != closed && after[1].isEmpty)
     // From version 1: of the second.
     try session.fold([result(1, 0)])
-    #expect(try session.weightUpdates()[0] == after[0])
-    #expect(try !session.weightUpdates()[1].terms.isEmpty)
+    #expect(try terms(of: session)[0] == after[0])
+    #expect(try !terms(of: session)[1].isEmpty)
     var restored = try AlgorithmCatalog.start(
       algorithm: .object([
         .init("name", .string("fedkseed")), .init("seeds", .integer(64)),

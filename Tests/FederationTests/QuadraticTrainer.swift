@@ -2,13 +2,21 @@
 import FederatedCore
 import SharedRandomness
 
-/// A trainer without an engine: loss ½|w − o|² / d, the optimum o differs a little by client.
+/// A trainer without an engine: loss ½|w − o|², the optimum o differs a little by client.
+///
+/// Its gradient is exact: descent knows the plain rule, bound and proximal term.
 struct QuadraticTrainer: LocalTrainer {
   static let count = 200
   let parameterCount = Self.count
   let exampleCount = 10
+  var memory: [UInt8] = []
+  let blocks = [
+    ParameterBlock(name: "a", shape: [12, 10], range: 0..<120),
+    ParameterBlock(name: "b", shape: [80], range: 120..<200),
+  ]
   private let client: UInt32
   private(set) var weights = [Float](repeating: 0, count: Self.count)
+  private var loaded = [Float](repeating: 0, count: Self.count)
 
   init(client: UInt32) { self.client = client }
 
@@ -23,17 +31,43 @@ struct QuadraticTrainer: LocalTrainer {
     weights = [Float](repeating: 0, count: Self.count)
     for update in updates {
       var sums = [Int32](repeating: 0, count: Self.count)
-      var span = sums.mutableSpan
-      update.bank.accumulate(
-        update.terms.map { ($0.direction, $0.amount) },
-        elements: 0..<Self.count,
-        into: &span
-      )
-      let unit = Double(sign: .plus, exponent: -update.scaleExponent, significand: 1)
+      let scaleExponent: Int
+      switch update {
+      case .directions(let update):
+        var span = sums.mutableSpan
+        update.bank.accumulate(
+          update.terms.map { ($0.direction, $0.amount) },
+          elements: 0..<Self.count,
+          into: &span
+        )
+        scaleExponent = update.scaleExponent
+      case .integers(let update):
+        sums = update.amounts
+        scaleExponent = update.scaleExponent
+      }
+      let unit = Double(sign: .plus, exponent: -scaleExponent, significand: 1)
       for index in weights.indices {
         weights[index] = Float(Double(weights[index]) + unit * Double(sums[index]))
       }
     }
+    loaded = weights
+  }
+
+  mutating func descend(_ rule: LocalRule, rate: Float, at address: StepAddress) throws -> Float {
+    let before = loss(weights)
+    var gradient = weights.indices.map { index in
+      weights[index] - optimum(index) + rule.proximal * (weights[index] - loaded[index])
+    }
+    if let bound = rule.clipNorm {
+      let norm = gradient.reduce(0) { $0 + $1 * $1 }.squareRoot()
+      if norm > bound { gradient = gradient.map { $0 * bound / norm } }
+    }
+    for index in weights.indices { weights[index] -= rate * gradient[index] }
+    return before
+  }
+
+  mutating func difference(into amounts: inout [Float]) throws {
+    amounts = zip(weights, loaded).map { $0 - $1 }
   }
 
   mutating func probe(_ direction: Direction, epsilon: Float, at address: StepAddress) throws
@@ -60,9 +94,10 @@ struct QuadraticTrainer: LocalTrainer {
   private func loss(_ weights: [Float]) -> Float {
     var sum: Float = 0
     for (index, weight) in weights.enumerated() {
-      let optimum = Float(index % 7) - 3 + 0.1 * (Float(client) - 1)
-      sum += (weight - optimum) * (weight - optimum)
+      sum += (weight - optimum(index)) * (weight - optimum(index))
     }
     return sum / 2
   }
+
+  private func optimum(_ index: Int) -> Float { Float(index % 7) - 3 + 0.1 * (Float(client) - 1) }
 }

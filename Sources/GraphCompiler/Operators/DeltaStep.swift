@@ -5,8 +5,8 @@ public import Tensors
 /// The step size of Δ-SGD (Kim et al., 2023), tuned by how gradients change along the way.
 ///
 /// η ← min(γ·‖x − x′‖ / (2·‖g − g′‖), √(1 + δ·θ)·η′), θ ← η/η′, where ′ is the step before and
-/// x − x′ = −η′·g′; the first step has the size it is given. Here g and g′ are those of consecutive
-/// batches, one backward pass a step; the paper's code takes g′ again on the present batch.
+/// x − x′ = −η′·g′; the first step has the size it is given. As in the paper's code, who runs the step
+/// has taken the second g′ again on the present batch, so each step costs two backward passes.
 public struct DeltaStep: Operator {
   /// Name in printed plans.
   public static let name = "delta_step"
