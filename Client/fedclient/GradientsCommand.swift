@@ -48,11 +48,9 @@ let gradientsCommand = Command(
   for (name, gradient) in gradients {
     guard let shape = shapes[name] else { continue }
     // Of a matrix that trains in part there are gradients of its first input channels.
-    let rows = max(1, shape.rows)
-    let extents =
-      gradient.count == shape.elementCount ? shape.dimensions : [rows, gradient.count / rows]
-    tensors.append(TensorDescription(name: "grad.\(name)", type: .f32, shape: extents))
-    values["grad.\(name)"] = gradient
+    let stored = model.asStored(name, gradient, shape)
+    tensors.append(TensorDescription(name: "grad.\(name)", type: .f32, shape: stored.extents))
+    values["grad.\(name)"] = stored.values
   }
   var writer = try SafetensorsWriter(path: out, tensors: tensors)
   for tensor in writer.tensors {

@@ -70,6 +70,39 @@ extension StoredTensor {
     )
   }
 
+  /// The matrix turned, in memory of its own.
+  public func transposed() -> StoredTensor {
+    precondition(shape.rank == 2 && rowScales == nil, "\(shape) of \(type) is not turned")
+    let buffer = AlignedBuffer(byteCount: shape.elementCount * type.byteCount)
+    switch type.byteCount {
+    case 2: unsafe turn(into: buffer.baseAddress.assumingMemoryBound(to: UInt16.self))
+    default: unsafe turn(into: buffer.baseAddress.assumingMemoryBound(to: UInt32.self))
+    }
+    release(0..<shape.elementCount)
+    return unsafe StoredTensor(
+      shape: [shape.columns, shape.rows],
+      type: type,
+      bytes: UnsafeRawPointer(buffer.baseAddress),
+      owner: buffer
+    )
+  }
+
+  @unsafe private func turn<Element>(into target: UnsafeMutablePointer<Element>) {
+    // SAFETY: both sides have as many elements as the shape; their size is the type's.
+    let source = unsafe bytes.assumingMemoryBound(to: Element.self)
+    let (rows, columns, edge) = (shape.rows, shape.columns, 32)
+    // Squares, so that either side stays within a few pages at a time.
+    for top in stride(from: 0, to: rows, by: edge) {
+      for left in stride(from: 0, to: columns, by: edge) {
+        for row in top..<min(rows, top + edge) {
+          for column in left..<min(columns, left + edge) {
+            unsafe target[column * rows + row] = source[row * columns + column]
+          }
+        }
+      }
+    }
+  }
+
   /// Calls `body` with some rows at a time, and gives their pages of the file back.
   private func eachPart(_ body: (_ rows: Range<Int>) -> Void) {
     let count = max(1, (1 << 20) / max(1, shape.columns))

@@ -63,11 +63,12 @@ extension LoadedModel {
       case .languageModel: .string("CAUSAL_LM")
       case .classifier: .string("SEQ_CLS")
       }
+    let isTurned = adapted.contains { family.isTransposed("\($0).weight") }
     let kept = modules.map { JSONValue.string(family.exportName($0)) }
     return .object([
       .init("base_model_name_or_path", .string(base)),
       .init("bias", .string("none")),
-      .init("fan_in_fan_out", .bool(false)),
+      .init("fan_in_fan_out", .bool(isTurned)),
       .init("inference_mode", .bool(true)),
       .init("init_lora_weights", .bool(true)),
       .init("lora_alpha", .number(Double(adapters.alpha))),
@@ -101,15 +102,16 @@ extension TrainerWorkspace {
         path: "\(directory)/adapter_model.safetensors",
         tensors: names.compactMap { name, own in
           shapes[own].map {
-            TensorDescription(name: name, type: .f32, shape: $0.dimensions)
+            TensorDescription(name: name, type: .f32, shape: model.storedExtents(own, $0))
           }
         }
       )
       for tensor in writer.tensors {
         let own = names[tensor.name] ?? tensor.name
         let values = workspace.weights(of: own) ?? model.table.floats(of: own) ?? []
+        let stored = model.asStored(own, values, shapes[own] ?? [values.count]).values
         // SAFETY: floats have no padding; every machine this runs on is little-endian.
-        try unsafe writer.append(values.span.bytes)
+        try unsafe writer.append(stored.span.bytes)
       }
       try writer.finish()
       try ModelFolder.write(

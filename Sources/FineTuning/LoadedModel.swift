@@ -109,7 +109,7 @@ public final class LoadedModel: Sendable {
     for parameter in parameters {
       if checkpoint.contains(parameter.name) {
         let stored = try FineTuningError.inModel(directory) {
-          try Self.stored(parameter.name, parameter.shape, checkpoint)
+          try Self.stored(parameter, checkpoint, isTransposed: family.isTransposed(parameter.name))
         }
         let trains = selection.contains(parameter.name)
         tensors[parameter.name] = trains ? stored : stored.held(request.frozen)
@@ -130,7 +130,9 @@ public final class LoadedModel: Sendable {
     newTensors = new
     unusedTensors = checkpoint.tensors.map(\.name).filter { name in
       // Counters and tables that old checkpoints stored although anybody can make them.
-      tensors[name] == nil && !name.hasSuffix("position_ids") && !name.hasSuffix("inv_freq")
+      tensors[name] == nil
+        && ![".position_ids", ".inv_freq", ".attn.bias", ".attn.masked_bias"]
+          .contains(where: name.hasSuffix)
     }
     table = WeightTable(tensors, isTrainable: selection.contains)
     // Reading brought in pages of neighbours too.
@@ -217,15 +219,21 @@ public final class LoadedModel: Sendable {
       checkpoint.contains(name)
     else { return nil }
     return try FineTuningError.inModel(request.directory) {
-      try Self.stored(name, shape, checkpoint).floats
+      try Self.stored(
+        Parameter(name: name, shape: shape),
+        checkpoint,
+        isTransposed: family.isTransposed(name)
+      ).floats
     }
   }
 
   private static func stored(
-    _ name: String,
-    _ shape: Shape,
-    _ checkpoint: Checkpoint
+    _ parameter: Parameter,
+    _ checkpoint: Checkpoint,
+    isTransposed: Bool
   ) throws -> StoredTensor {
+    let name = parameter.name
+    let shape = isTransposed ? [parameter.shape[1], parameter.shape[0]] : parameter.shape
     let entry = try checkpoint.entry(name)
     guard entry.shape == shape.dimensions else {
       throw ModelError.tensorShape(
@@ -240,13 +248,14 @@ public final class LoadedModel: Sendable {
     guard let address = unsafe bytes.bytes.baseAddress else {
       return StoredTensor(shape: shape, floats: [])
     }
-    return unsafe StoredTensor(
+    let stored = unsafe StoredTensor(
       shape: shape,
       type: try entry.elementType(),
       bytes: address,
       owner: bytes,
       isMapped: bytes.copiedBytes == 0
     )
+    return isTransposed ? stored.transposed() : stored
   }
 
   /// A new tensor: a vector and the B of an adapter zero, a matrix uniform in ±0.02·√3, the A of an

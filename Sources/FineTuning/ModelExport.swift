@@ -42,15 +42,21 @@ extension TrainerWorkspace {
       let exported = renames ? family.exportName(name) : name
       names[exported] = name
       tensors.append(
-        TensorDescription(name: exported, type: type, shape: shape.dimensions)
+        TensorDescription(
+          name: exported,
+          type: type,
+          shape: model.storedExtents(name, shape)
+        )
       )
     }
     var writer = try SafetensorsWriter(path: path, tensors: tensors)
+    let shapes = Dictionary(uniqueKeysWithValues: model.table.shapes.map { ($0.name, $0.shape) })
     for tensor in writer.tensors {
       let name = names[tensor.name] ?? tensor.name
       if let weights = try merged(name) ?? workspace.weights(of: name) {
+        let stored = model.asStored(name, weights, shapes[name] ?? [weights.count]).values
         // SAFETY: floats have no padding; every machine this runs on is little-endian.
-        try unsafe writer.append(weights.span.bytes)
+        try unsafe writer.append(stored.span.bytes)
       } else if model.checkpoint.contains(name) {
         let bytes = try model.checkpoint.bytes(of: name)
         // SAFETY: `bytes` lives to the end of the statement.

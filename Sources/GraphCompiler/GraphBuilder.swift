@@ -192,6 +192,11 @@ extension GraphBuilder {
     try apply(SiLUMultiply(), [gate, up])[0]
   }
 
+  /// Equal parts of x [M, N], side by side: each [M, N/parts].
+  public mutating func split(_ x: ValueID, into parts: Int) throws(GraphError) -> [ValueID] {
+    try apply(SplitColumns(parts: parts), [x])
+  }
+
   /// One row of each sequence: its first, or the last before its padding.
   ///
   /// x [B·T, N], y [B, N].

@@ -79,8 +79,16 @@ public protocol ModelFamily: Sendable {
   /// The name transformers gives a tensor in a checkpoint with that architecture.
   func exportName(_ name: String) -> String
 
+  /// Whether checkpoints hold a matrix as [inputs, outputs], the other way round than graphs do.
+  func isTransposed(_ name: String) -> Bool
+
   /// The graph.
   func graph(_ request: GraphRequest) throws(ModelError) -> Graph
+}
+
+extension ModelFamily {
+  /// Most checkpoints hold [outputs, inputs].
+  public func isTransposed(_: String) -> Bool { false }
 }
 
 /// Every family, one line each.
@@ -88,6 +96,7 @@ public enum ModelFamilies {
   private static let all: [any ModelFamily.Type] = [
     Decoder.self,
     BERT.self,
+    GPT2.self,
   ]
 
   /// The family of a configuration.

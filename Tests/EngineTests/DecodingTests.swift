@@ -8,7 +8,7 @@ import Testing
 
 @Suite("Decoding with kept keys and values")
 struct DecodingTests {
-  static let names = ["llama", "llama-linear-rope-biases", "mistral-f16-sharded", "qwen2"]
+  static let names = ["llama", "llama-linear-rope-biases", "mistral-f16-sharded", "qwen2", "gpt2"]
 
   private func workspace(_ name: String, threads: Int = 2) throws -> TrainerWorkspace {
     let model = try LoadedModel(ModelRequest(directory: Golden.folder(name)))

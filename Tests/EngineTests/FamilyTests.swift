@@ -82,9 +82,10 @@ struct FamilyTests {
   @Test("Configurations that mean nothing are refused")
   func nonsense() {
     let wrong: [(String, [(String, JSONValue)])] = [
-      ("llama", [("model_type", .string("gpt2"))]), ("llama", [("hidden_size", .integer(0))]),
+      ("llama", [("model_type", .string("gptj"))]), ("llama", [("hidden_size", .integer(0))]),
       ("llama", [("num_key_value_heads", .integer(3))]), ("llama", [("vocab_size", .string("a"))]),
       ("llama", [("head_dim", .integer(7))]), ("bert", [("num_attention_heads", .integer(5))]),
+      ("gpt2", [("n_head", .integer(5))]), ("gpt2", [("scale_attn_weights", .bool(false))]),
       ("bert", [("num_hidden_layers", .number(1.5))]), ("llama", [("rope_theta", .integer(-1))]),
     ]
     for (name, changes) in wrong {

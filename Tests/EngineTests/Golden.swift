@@ -9,6 +9,7 @@ struct Golden {
   static let names = [
     "llama", "llama-tied-bf16", "llama3-rope", "llama-linear-rope-biases", "llama-classes",
     "mistral-f16-sharded", "qwen2", "bert", "bert-classes",
+    "gpt2", "gpt2-classes",
   ]
 
   let directory: String

@@ -22,10 +22,11 @@ struct LocalTrainingTests {
   private func training(
     _ scheme: String,
     _ optimizer: Optimizer,
-    accumulation: Int = 1
+    accumulation: Int = 1,
+    of name: String = "llama"
   ) throws -> LocalTraining {
     let model = try LoadedModel(
-      ModelRequest(directory: Golden.folder("llama"), scheme: UpdateScheme(scheme))
+      ModelRequest(directory: Golden.folder(name), scheme: UpdateScheme(scheme))
     )
     let workspace = try TrainerWorkspace(model, team: ThreadTeam(threads: 2), perturbs: false)
     return try LocalTraining(
@@ -83,10 +84,16 @@ struct LocalTrainingTests {
     #expect(tokens[0] != tokens[1])
   }
 
-  @Test("Adapters added to the weights compute what they compute apart")
-  func merged() throws {
+  @Test(
+    "Adapters added to the weights compute what they compute apart",
+    arguments: [
+      ("llama", "lora:rank=2,alpha=8"), ("gpt2", "lora:rank=2,alpha=8"), ("gpt2", "full"),
+      ("gpt2", "lora:rank=2,targets=c_attn+weights:*mlp.c_fc.weight,fraction=1/4"),
+    ]
+  )
+  func merged(name: String, scheme: String) throws {
     try withTemporaryFolder { folder in
-      let trained = try training("lora:rank=2,alpha=8", .adamW())
+      let trained = try training(scheme, .adamW(), of: name)
       _ = try run(trained, until: 6)
       let workspace = trained.trainer.workspace
       let apart = try trained.trainer.loss(Array(examples.prefix(4)), rows: 4)
@@ -121,6 +128,27 @@ struct LocalTrainingTests {
       #expect(part["target_modules"] == .array([.string("model.layers.1.self_attn.q_proj")]))
       let partial = try training("lora:rank=2+weights:*up_proj.weight,fraction=1/2", .sgd())
       #expect(!partial.trainer.workspace.model.exportsAsAdapter)
+    }
+  }
+
+  @Test("Checkpoints that hold matrices the other way round are written as they were")
+  func transposed() throws {
+    try withTemporaryFolder { folder in
+      for scheme in ["full", "head", "bias"] {
+        let workspace = try training(scheme, .sgd(), of: "gpt2").trainer.workspace
+        try workspace.export(to: folder)
+        let (old, new) = (workspace.model.checkpoint, try Checkpoint(directory: folder))
+        #expect(old.digest == new.digest, "\(scheme)")
+      }
+      let workspace = try training("lora:rank=2,targets=c_attn/c_fc", .sgd(), of: "gpt2").trainer
+        .workspace
+      try workspace.exportAdapter(to: folder, base: "base")
+      let json = try ModelFolder.json("\(folder)/adapter_config.json")
+      #expect(json["fan_in_fan_out"] == .bool(true))
+      #expect(json["target_modules"] == .array([.string("c_attn"), .string("c_fc")]))
+      let file = try SafetensorsFile(path: "\(folder)/adapter_model.safetensors")
+      let b = "base_model.model.transformer.h.1.attn.c_attn.lora_B.weight"
+      #expect(try file.entry(b).shape == [96, 2])
     }
   }
 

@@ -84,9 +84,11 @@ struct RandomGraph {
       epsilon: 1e-12
     )
     let q = try builder.linear(hidden, weight("q", [width, width]), bias: weight("q.b", [width]))
+    // Of two parts nobody reads the second.
+    let parts = try builder.split(builder.linear(hidden, weight("k", [2 * width, width])), into: 2)
     let attended = try builder.attention(
       q,
-      hidden,
+      parts[0],
       hidden,
       lengths: lengths,
       Attention(heads: heads, keyHeads: heads, headDimension: dimension, isCausal: false)

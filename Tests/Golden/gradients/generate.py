@@ -2,17 +2,18 @@
 """Gradients and losses of the tiny models of ../logits by torch.autograd.
 
 Made with torch 2.13.0+cpu, transformers 5.23.0, safetensors; run it here:
-    python3 generate.py
+    python3 generate.py [NAME ...]
 NAME.safetensors has input_ids [B, T], lengths [B], labels (ids as they are, -100 where nothing
 counts; or one class a row), the mean `loss`, `grad.PARAMETER` of every parameter by its name in the
 checkpoint, and `sgd` and `adamw`: the losses of 21 steps on that one batch, the first before any.
 """
-import pathlib
+import pathlib, sys
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
-from transformers import (BertForSequenceClassification, LlamaForCausalLM,
-                          LlamaForSequenceClassification, MistralForCausalLM, Qwen2ForCausalLM)
+from transformers import (BertForSequenceClassification, GPT2ForSequenceClassification,
+                          GPT2LMHeadModel, LlamaForCausalLM, LlamaForSequenceClassification,
+                          MistralForCausalLM, Qwen2ForCausalLM)
 
 HERE = pathlib.Path(__file__).parent
 CASES = {
@@ -20,6 +21,7 @@ CASES = {
     "llama3-rope": LlamaForCausalLM, "llama-linear-rope-biases": LlamaForCausalLM,
     "llama-classes": LlamaForSequenceClassification, "mistral-f16-sharded": MistralForCausalLM,
     "qwen2": Qwen2ForCausalLM, "bert-classes": BertForSequenceClassification,
+    "gpt2": GPT2LMHeadModel, "gpt2-classes": GPT2ForSequenceClassification,
 }
 OPTIMIZERS = {
     "sgd": lambda p: torch.optim.SGD(p, lr=0.05),
@@ -27,6 +29,8 @@ OPTIMIZERS = {
 }
 
 for index, (name, kind) in enumerate(CASES.items()):
+    if name not in (sys.argv[1:] or CASES):
+        continue
     torch.manual_seed(100 + index)
     folder = HERE.parent / "logits" / name
     lengths = torch.tensor([19, 7, 12])

@@ -2,14 +2,15 @@
 """Tiny random models of each family and their logits by transformers.
 
 Made with torch 2.13.0+cpu, transformers 5.23.0, safetensors; run it here:
-    python3 generate.py
+    python3 generate.py [NAME ...]
 Each folder gets config.json, the weights as stored, and expected.safetensors with input_ids [B, T],
 lengths [B] and logits (or hidden) computed in float32 from the stored weights.
 """
-import json, pathlib, shutil
+import json, pathlib, shutil, sys
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import (BertConfig, BertForSequenceClassification, BertModel, LlamaConfig,
+from transformers import (BertConfig, BertForSequenceClassification, BertModel, GPT2Config,
+                          GPT2ForSequenceClassification, GPT2LMHeadModel, LlamaConfig,
                           LlamaForCausalLM, LlamaForSequenceClassification, MistralConfig,
                           MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM)
 
@@ -22,6 +23,8 @@ LLAMA3 = dict(rope_type="llama3", rope_theta=500000.0, factor=8.0, low_freq_fact
 BERT = dict(vocab_size=96, hidden_size=32, intermediate_size=56, num_hidden_layers=2,
             num_attention_heads=4, max_position_embeddings=32, type_vocab_size=2,
             initializer_range=0.2)
+GPT2 = dict(vocab_size=96, n_embd=32, n_layer=2, n_head=4, n_positions=64, initializer_range=0.2,
+            pad_token_id=0, bos_token_id=1, eos_token_id=2)
 
 CASES = {
     "llama": (LlamaForCausalLM, LlamaConfig(**DECODER), {}),
@@ -38,9 +41,14 @@ CASES = {
     "bert": (BertModel, BertConfig(**BERT), {}),
     "bert-classes": (BertForSequenceClassification,
                      BertConfig(**BERT, num_labels=5, hidden_act="gelu_new"), {}),
+    "gpt2": (GPT2LMHeadModel, GPT2Config(**GPT2), {}),
+    "gpt2-classes": (GPT2ForSequenceClassification,
+                     GPT2Config(**GPT2, n_inner=56, num_labels=3), dict(dtype=torch.float16)),
 }
 
 for index, (name, (kind, config, options)) in enumerate(CASES.items()):
+    if name not in (sys.argv[1:] or CASES):
+        continue
     torch.manual_seed(index)
     folder = HERE / name
     shutil.rmtree(folder, ignore_errors=True)
