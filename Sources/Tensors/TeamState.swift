@@ -1,4 +1,5 @@
 // Apache-2.0.
+import CKernels
 import Glibc
 import Synchronization
 
@@ -18,13 +19,21 @@ import Synchronization
   private let nextTask = Atomic<Int>(0)
   private let working = Atomic<Int>(0)
   private let stopping = Atomic<Bool>(false)
+  /// Threads that sleep or are about to.
+  ///
+  /// Whoever makes a condition true looks here afterwards, and
+  /// whoever sleeps looks at its condition afterwards, both in one order for all: one of them sees
+  /// the other.
+  private let sleepers = Atomic<Int>(0)
   private let callers = Mutex<Void>(())
   private let mutex: UnsafeMutablePointer<pthread_mutex_t>
   private let changed: UnsafeMutablePointer<pthread_cond_t>
 
-  /// Looks at the counter before a thread sleeps: some tens of microseconds, the gap between two
-  /// layers of a small model.
-  private static let spins = 2_000
+  /// Looks at a condition before a thread gives way to others: some microseconds, the gap between
+  /// two nodes of a plan.
+  private static let looks = 200
+  /// Looks between giving way and sleeping, some tens of microseconds.
+  private static let yields = 200
 
   init() {
     unsafe mutex = .allocate(capacity: 1)
@@ -88,29 +97,38 @@ import Synchronization
         working.store(workers.count, ordering: .relaxed)
         publish()
         drain(thread: 0, body)
-        wait { working.load(ordering: .acquiring) == 0 }
+        wait { working.load(ordering: .sequentiallyConsistent) == 0 }
         self.body = nil
       }
     }
   }
 
   private func publish() {
-    generation.add(1, ordering: .releasing)
-    wakeAll()
+    generation.add(1, ordering: .sequentiallyConsistent)
+    wakeSleepers()
   }
 
-  private func wakeAll() {
+  private func wakeSleepers() {
+    guard sleepers.load(ordering: .sequentiallyConsistent) > 0 else { return }
     unsafe pthread_mutex_lock(mutex)
     unsafe pthread_cond_broadcast(changed)
     unsafe pthread_mutex_unlock(mutex)
   }
 
-  /// Spins, then sleeps, until `condition` holds.
+  /// Spins, then gives way, then sleeps, until `condition` holds.
   private func wait(until condition: () -> Bool) {
-    for _ in 0..<Self.spins where !condition() { _ = sched_yield() }
-    if condition() { return }
+    for _ in 0..<Self.looks {
+      if condition() { return }
+      samara_spin_pause()
+    }
+    for _ in 0..<Self.yields {
+      if condition() { return }
+      sched_yield()
+    }
     unsafe pthread_mutex_lock(mutex)
+    sleepers.add(1, ordering: .sequentiallyConsistent)
     while !condition() { unsafe pthread_cond_wait(changed, mutex) }
+    sleepers.subtract(1, ordering: .relaxed)
     unsafe pthread_mutex_unlock(mutex)
   }
 
@@ -126,11 +144,11 @@ import Synchronization
   func work(thread: Int) {
     var seen = 0
     while true {
-      wait { generation.load(ordering: .acquiring) != seen }
+      wait { generation.load(ordering: .sequentiallyConsistent) != seen }
       seen += 1
       if stopping.load(ordering: .acquiring) { return }
       if let body { drain(thread: thread, body) }
-      if working.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 { wakeAll() }
+      if working.subtract(1, ordering: .sequentiallyConsistent).newValue == 0 { wakeSleepers() }
     }
   }
 }

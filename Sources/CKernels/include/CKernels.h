@@ -78,6 +78,15 @@ const samara_kernel_table *samara_kernels(void);
 /// The table of one instruction set, or NULL where this machine or build lacks it.
 const samara_kernel_table *samara_kernels_for(int32_t isa);
 
+/// Tells the core that the caller waits for a word of memory to change.
+static inline void samara_spin_pause(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
 #ifdef __cplusplus
 }
 #endif
