@@ -170,7 +170,7 @@ public final class TrainingHost: Sendable {
     )
     for name in model.newTensors { log.info("new tensor \(name): the checkpoint lacks it") }
     for name in model.unusedTensors { log.info("unused tensor \(name)") }
-    let dataset = try DatasetReader(configuration, tokenizer: try model.tokenizer())
+    let dataset = try DatasetReader(configuration, tokenizer: try model.dataTokenizer())
       .read(path: resources.data)
     log.info("data \(resources.data): \(dataset.summary)")
     let team = state.team ?? ThreadTeam(threads: resources.threads)

@@ -19,7 +19,11 @@ extension Arguments {
     }
     let json = try ModelFolder.json(path, limit: 1 << 30)
     do throws(JSONError) {
-      let examples = try LabelledRows(json, isClassifier: isClassifier).examples
+      let examples = try LabelledRows(
+        json,
+        isClassifier: isClassifier,
+        valueCount: model.family.valueCount
+      ).examples
       let longest = examples.map(\.tokens.count).max() ?? 0
       guard longest <= model.family.maximumPositions else {
         throw JSONError.unexpected(

@@ -4,15 +4,20 @@ import CommandLineTool
 import FineTuning
 import Glibc
 import ModelFiles
+import Models
 import Tensors
 
 /// Logits of a batch, for comparison with other frameworks.
 let forwardCommand = Command(
   "forward",
-  "Run a model on a batch of token ids and write its logits.",
+  "Run a model on a batch of token ids or values and write its logits.",
   options: [
     .value("model", "DIR", "The model's folder in the Hugging Face layout."),
-    .value("batch", "FILE.json", "{\"input_ids\": [[…], …], \"attention_mask\": [[…], …]}."),
+    .value(
+      "batch",
+      "FILE.json",
+      "{\"input_ids\": [[…], …], \"attention_mask\": [[…], …]} or {\"values\": [[…], …]}."
+    ),
     .value("out", "OUT.safetensors", "Where the tensor logits is written."),
     ModelOptions.frozen,
     ModelOptions.threads,
@@ -26,19 +31,20 @@ let forwardCommand = Command(
   let path = try arguments.required("batch")
   let out = try arguments.required("out")
   let team = ThreadTeam(threads: try arguments.threads())
-  let rows: TokenRows
   let json = try ModelFolder.json(path, limit: 1 << 30)
-  do throws(JSONError) {
-    rows = try TokenRows(json)
-  } catch { throw CommandFailure("\(path): \(error)", code: .usage) }
   let model = try LoadedModel(
     ModelRequest(directory: directory, frozen: try arguments.frozen())
   )
   for name in model.newTensors { console.note("new tensor \(name): the checkpoint lacks it") }
   for name in model.unusedTensors { console.note("unused tensor \(name)") }
+  let rows = try modelRows(json, path, valueCount: model.family.valueCount)
   let clock = ContinuousClock()
   let start = clock.now
-  let outputs = try model.forward(rows.ids, lengths: rows.lengths, team: team)
+  let outputs =
+    switch rows {
+    case .tokens(let rows): try model.forward(rows.ids, lengths: rows.lengths, team: team)
+    case .values(let rows): try model.forward(values: rows.rows, team: team)
+    }
   let seconds = (clock.now - start) / .seconds(1)
   var named: [(name: String, output: ForwardOutput)] = []
   for output in outputs {
@@ -52,6 +58,23 @@ let forwardCommand = Command(
   let shapes = named.map { "\($0.name) \($0.output.shape)" }.joined(separator: ", ")
   console.note("\(out): \(shapes) in \(Int(seconds * 1000)) ms on \(team.threadCount) threads")
   return .ok
+}
+
+/// What a forward pass reads.
+private enum ModelRows {
+  case tokens(TokenRows)
+  case values(ValueRows)
+}
+
+private func modelRows(
+  _ json: JSONValue,
+  _ path: String,
+  valueCount: Int
+) throws(CommandFailure) -> ModelRows {
+  do throws(JSONError) {
+    return valueCount > 0
+      ? .values(try ValueRows(json, count: valueCount)) : .tokens(try TokenRows(json))
+  } catch { throw CommandFailure("\(path): \(error)", code: .usage) }
 }
 
 private func write(

@@ -17,7 +17,7 @@ enum ModelOptions {
   )
 
   static let data: [Option] = [
-    .value("data", "FILE", "JSON lines, CSV or text, or a folder of them."),
+    .value("data", "FILE", "JSON lines, CSV, text or .safetensors, or a folder of them."),
     .value("data-format", "NAME", "\(DataFormat.names.joined(separator: ", ")) (auto)."),
     .value("template", "NAME", "Chat template; auto chooses by the model's special tokens."),
     .value("max-length", "N", "Tokens of an example at most (256)."),
@@ -43,7 +43,7 @@ extension Arguments {
   /// - Throws: where the file cannot be read, nothing in it is an example, or the model's classes have
   ///   no names.
   func data(at path: String, for model: LoadedModel, labels: [String]? = nil) throws -> ClientData {
-    let labels = labels ?? model.labels
+    let labels = labels ?? model.labels ?? (model.family.valueCount > 0 ? model.classNumbers : nil)
     if case .classifier = model.head, labels == nil {
       throw CommandFailure.usage(
         "config.json has no id2label that names the model's classes, and no --labels does"
@@ -51,7 +51,7 @@ extension Arguments {
     }
     let length = try integer("max-length", in: 2...(1 << 17)) ?? 256
     let reader = try DatasetReader(
-      tokenizer: try model.tokenizer(),
+      tokenizer: try model.dataTokenizer(),
       format: value("data-format") ?? "auto",
       template: value("template") ?? "auto",
       maximumLength: min(length, model.family.maximumPositions),

@@ -147,7 +147,7 @@ public final class ModelHost: ModelWork {
       return Hosted(configuration: configuration, workspace: workspace, heldOut: nil)
     }
     let reader = try DatasetReader(
-      tokenizer: try TokenizerFile.load(directory: configuration.model),
+      tokenizer: try model.dataTokenizer(),
       format: configuration.data.format,
       template: configuration.data.template,
       maximumLength: configuration.data.maximumLength,

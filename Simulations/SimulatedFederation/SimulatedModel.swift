@@ -37,7 +37,7 @@ public struct SimulatedModel: SimulatedWork {
     base = model.baseDigest
     key = configuration.runKey
     isClassifier = configuration.labels != nil
-    let tokenizer = try model.tokenizer()
+    let tokenizer = try model.dataTokenizer()
     let samples = settings.partition == "samples"
     let goesByField = !samples && Partition(settings).goesByGroup
     let reader = try DatasetReader(

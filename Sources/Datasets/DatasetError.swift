@@ -7,6 +7,8 @@ public enum DatasetError: Error, Equatable, Sendable, CustomStringConvertible {
   case system(attempt: String, code: Int32)
   /// The file is not of its format.
   case malformed(file: String, line: Int, reason: String)
+  /// A file of arrays that gives no examples, or one of the other kind than the model reads.
+  case arrays(file: String, reason: String)
   /// No format or template of that name; the names there are.
   case unknownName(kind: String, name: String, known: [String])
   /// Nothing in the file gave an example.
@@ -21,6 +23,7 @@ public enum DatasetError: Error, Equatable, Sendable, CustomStringConvertible {
       // SAFETY: strerror's text is copied at once.
       "cannot \(attempt): \(unsafe String(cString: strerror(code)))"
     case .malformed(let file, let line, let reason): "\(file):\(line): \(reason)"
+    case .arrays(let file, let reason): "\(file): \(reason)"
     case .unknownName(let kind, let name, let known):
       "there is no \(kind) '\(name)'; write one of \(known.joined(separator: ", "))"
     case .empty(let path, let skipped):

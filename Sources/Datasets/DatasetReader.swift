@@ -4,7 +4,7 @@ public import ModelFiles
 
 /// What kind of file a path holds.
 public enum DataFormat: Sendable, Equatable {
-  /// By the name: a folder, `.csv`, `.txt` or `.md`, anything else JSON lines.
+  /// By the name: a folder, `.csv`, `.txt` or `.md`, `.safetensors`, anything else JSON lines.
   case auto
   /// JSON lines, one object a line.
   case lines(RowFormat)
@@ -12,9 +12,13 @@ public enum DataFormat: Sendable, Equatable {
   case csv
   /// Plain text: one file or a folder of them, a document each.
   case plain
+  /// Arrays of values and labels.
+  case arrays
 
   /// Names that a run file may give.
-  public static let names = ["auto", "alpaca", "sharegpt", "messages", "text", "csv", "folder"]
+  public static let names = [
+    "auto", "alpaca", "sharegpt", "messages", "text", "csv", "folder", "safetensors",
+  ]
 
   /// A format by its name.
   ///
@@ -24,6 +28,7 @@ public enum DataFormat: Sendable, Equatable {
     case "auto": self = .auto
     case "csv": self = .csv
     case "folder": self = .plain
+    case "safetensors": self = .arrays
     default:
       guard let rows = RowFormat(rawValue: name) else {
         throw .unknownName(kind: "data format", name: name, known: Self.names)
@@ -33,9 +38,12 @@ public enum DataFormat: Sendable, Equatable {
   }
 }
 
-/// Reads data files into examples of one model, row by row: a bad row is skipped and reported.
+/// Reads data files into examples of one model, row by row: a bad row of text is skipped and reported,
+/// a file of arrays with a fault refused.
 public struct DatasetReader: Sendable {
-  private let builder: ExampleBuilder
+  /// Nil: examples are of values.
+  private let builder: ExampleBuilder?
+  private let classCount: Int?
   private let format: DataFormat
   private let field: String?
   private let limit: Int
@@ -44,19 +52,19 @@ public struct DatasetReader: Sendable {
   /// A reader.
   ///
   /// - Parameters:
-  ///   - tokenizer: the model's.
+  ///   - tokenizer: the model's; nil of a model that reads values, whose data are arrays.
   ///   - format: one of `DataFormat.names`.
   ///   - template: `auto`, or one of `ChatTemplate`.
   ///   - maximumLength: tokens of an example at most; longer texts are cut into several examples,
   ///     longer conversations and texts with a label lose their end.
   ///   - labels: the classes in the order of the model's outputs; nil for language modeling.
   ///   - field: the field whose values become `Dataset.groups`; `file` is the name of the file where
-  ///     rows have no such field.
+  ///     rows have no such field. Arrays have `label`, and any other tensor of integers.
   ///   - limit: examples at most; reading ends there.
   ///   - rowLimit: bytes of a row at most; longer rows are skipped.
   /// - Throws: `DatasetError.unknownName`.
   public init(
-    tokenizer: any Tokenizer,
+    tokenizer: (any Tokenizer)?,
     format: String = "auto",
     template: String = "auto",
     maximumLength: Int,
@@ -74,12 +82,15 @@ public struct DatasetReader: Sendable {
         known: ["auto"] + ChatTemplate.allCases.map(\.rawValue)
       )
     }
-    builder = ExampleBuilder(
-      tokenizer: tokenizer,
-      maximumLength: maximumLength,
-      template: chat,
-      labels: labels
-    )
+    builder = tokenizer.map { tokenizer in
+      ExampleBuilder(
+        tokenizer: tokenizer,
+        maximumLength: maximumLength,
+        template: chat,
+        labels: labels
+      )
+    }
+    classCount = labels?.count
     self.field = field
     self.limit = limit
     self.rowLimit = rowLimit
@@ -111,20 +122,38 @@ public struct DatasetReader: Sendable {
   }
 
   private func read(file: String, into collected: inout Collected) throws(DatasetError) {
+    let format = format == .auto ? Self.recognised(file) : format
+    guard (builder == nil) == (format == .arrays) else {
+      throw .arrays(
+        file: file,
+        reason: builder == nil
+          ? "the model reads values; give it a .safetensors file of features or images"
+          : "the model reads texts, and the file holds arrays"
+      )
+    }
     switch format {
-    case .auto:
-      let name = file.lowercased()
-      if name.hasSuffix(".csv") {
-        try readCSV(file, into: &collected)
-      } else if name.hasSuffix(".txt") || name.hasSuffix(".md") {
-        try readText(file, into: &collected)
-      } else {
-        try readLines(file, .auto, into: &collected)
-      }
     case .lines(let rows): try readLines(file, rows, into: &collected)
     case .csv: try readCSV(file, into: &collected)
     case .plain: try readText(file, into: &collected)
+    case .arrays, .auto: try readArrays(file, into: &collected)
     }
+  }
+
+  private static func recognised(_ file: String) -> DataFormat {
+    let name = file.lowercased()
+    if name.hasSuffix(".csv") { return .csv }
+    if name.hasSuffix(".txt") || name.hasSuffix(".md") { return .plain }
+    return name.hasSuffix(".safetensors") ? .arrays : .lines(.auto)
+  }
+
+  private func readArrays(_ file: String, into collected: inout Collected) throws(DatasetError) {
+    let arrays = try ArrayFile(path: file, classCount: classCount, rowLimit: rowLimit)
+    let count = min(arrays.count, limit - collected.examples.count)
+    let name = collected.file.isEmpty ? file : collected.file
+    if let field {
+      collected.groups += try arrays.groups(field, count: count, file: name)
+    }
+    for row in 0..<count { collected.examples.append(try arrays.example(row)) }
   }
 
   private func readLines(
@@ -200,7 +229,7 @@ public struct DatasetReader: Sendable {
     collected.add(at: fault?.line ?? 1) { () throws(RowFault) in
       if let fault { throw RowFault(reason: fault.reason) }
       let text = String(decoding: bytes, as: UTF8.self)
-      return (try builder.examples(.text(text, label: nil)), name)
+      return (try builder?.examples(.text(text, label: nil)) ?? [], name)
     }
   }
 
@@ -211,7 +240,7 @@ public struct DatasetReader: Sendable {
     _ format: RowFormat,
     _ file: String
   ) throws(RowFault) -> (examples: [Example], group: String) {
-    let examples = try builder.examples(try RowContent(row, format: format))
+    let examples = try builder?.examples(try RowContent(row, format: format)) ?? []
     guard let field else { return (examples, "") }
     guard let group = row.groupText(field) ?? (field == "file" ? file : nil) else {
       throw RowFault(reason: "no field \(field) to go by")

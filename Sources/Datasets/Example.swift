@@ -1,9 +1,14 @@
 // Apache-2.0.
+public import Codecs
 
-/// One example: tokens, and which of them the loss counts.
+/// One example: tokens and which of them the loss counts, or values and their class.
 public struct Example: Sendable, Hashable {
-  /// Token ids, special ones included.
+  /// Token ids, special ones included; none of an example of values.
   public let tokens: [Int32]
+  /// Features, or pixels row by row with the channels of a pixel side by side; none of a text.
+  public let values: [Float]
+  /// What names the values, where there are any: their SHA-256 as little-endian binary32.
+  public let valuesDigest: Digest?
   /// Of language modeling: the token where the loss counts its prediction, `masked` elsewhere.
   ///
   /// As long as `tokens` and aligned with them: position i holds token i, and is predicted at i − 1.
@@ -20,6 +25,36 @@ public struct Example: Sendable, Hashable {
     self.tokens = tokens
     self.labels = labels
     self.classIndex = classIndex
+    values = []
+    valuesDigest = nil
+  }
+
+  /// An example of finite values.
+  public init(values: [Float], classIndex: Int32?) {
+    self.values = values
+    self.classIndex = classIndex
+    tokens = []
+    labels = []
+    var bytes = [UInt8](repeating: 0, count: 4 * values.count)
+    for (index, value) in values.enumerated() {
+      let bits = value.bitPattern
+      for byte in 0..<4 { bytes[4 * index + byte] = UInt8(truncatingIfNeeded: bits >> (8 * byte)) }
+    }
+    valuesDigest = .sha256(of: bytes)
+  }
+
+  /// Whether both have the same content; values are told apart by their digest.
+  public static func == (one: Example, other: Example) -> Bool {
+    one.tokens == other.tokens && one.labels == other.labels && one.classIndex == other.classIndex
+      && one.valuesDigest == other.valuesDigest
+  }
+
+  /// Hashes what equality compares.
+  public func hash(into hasher: inout Hasher) {
+    hasher.combine(tokens)
+    hasher.combine(labels)
+    hasher.combine(classIndex)
+    hasher.combine(valuesDigest)
   }
 }
 
@@ -71,15 +106,17 @@ public struct Dataset: Sendable {
     )
   }
 
-  /// Bytes of tokens and labels held, with what an array costs each.
+  /// Bytes of tokens, labels and values held, with what an array costs each.
   public var byteCount: Int {
-    examples.reduce(0) { $0 + 4 * ($1.tokens.count + $1.labels.count) + 2 * 32 }
+    examples.reduce(0) { $0 + 4 * ($1.tokens.count + $1.labels.count + $1.values.count) + 2 * 32 }
   }
 
-  /// One line for people: examples, tokens, rows skipped.
+  /// One line for people: examples, tokens or values, rows skipped.
   public var summary: String {
     let tokens = examples.reduce(0) { $0 + $1.tokens.count }
-    let base = "\(examples.count) examples, \(tokens) tokens"
+    let width = examples.first?.values.count ?? 0
+    let base =
+      "\(examples.count) examples" + (width > 0 ? " of \(width) values" : ", \(tokens) tokens")
     return skipped.isEmpty ? base : "\(base); \(skipped.summary())"
   }
 }

@@ -10,6 +10,8 @@ struct Batch {
   let positions: Int
   /// Token ids [B, T], 0 in the padding.
   let ids: [Int32]
+  /// Features or pixels of the rows, one after the other; none where the model reads tokens.
+  let values: [Float]
   /// Positions before the padding [B]; 1 for an empty row, so that nothing divides by zero.
   let lengths: [Int32]
   /// What the loss counts: [B·T] shifted to the position that predicts, or [B] classes; −1 elsewhere.
@@ -17,16 +19,20 @@ struct Batch {
   /// Predictions the loss counts.
   let countedLabels: Int
 
-  /// Assembles a batch for `head`.
-  init(_ examples: [Example], rows: Int, head: ModelHead, maximumPositions: Int) {
+  /// Assembles a batch for the head of a family.
+  init(_ examples: [Example], rows: Int, head: ModelHead, family: any ModelFamily) {
     let longest = examples.map(\.tokens.count).max() ?? 1
     sequences = rows
-    positions = min(Self.bucket(max(1, longest)), maximumPositions)
+    positions = min(Self.bucket(max(1, longest)), family.maximumPositions)
     var ids = [Int32](repeating: 0, count: rows * positions)
     var lengths = [Int32](repeating: 1, count: rows)
     let isClassifier = head.isClassifier
     var labels = [Int32](repeating: -1, count: isClassifier ? rows : rows * positions)
+    var values = [Float](repeating: 0, count: rows * family.valueCount)
     for (row, example) in examples.enumerated() {
+      for (index, value) in example.values.enumerated() {
+        values[row * family.valueCount + index] = value
+      }
       let count = min(example.tokens.count, positions)
       lengths[row] = Int32(max(1, count))
       for position in 0..<count { ids[row * positions + position] = example.tokens[position] }
@@ -39,6 +45,7 @@ struct Batch {
       }
     }
     self.ids = ids
+    self.values = values
     self.lengths = lengths
     self.labels = labels
     countedLabels = labels.count { $0 >= 0 }

@@ -7,13 +7,13 @@ extension DatasetReader {
   /// A reader of a run's examples: the same examples of the same file for everybody.
   ///
   /// - Parameters:
-  ///   - tokenizer: of the run's model.
+  ///   - tokenizer: of the run's model; nil where it reads values.
   ///   - field: the field whose values become `Dataset.groups`.
   ///   - limit: examples at most.
   /// - Throws: `DatasetError.unknownName` where the run names a format or template there is not.
   public init(
     _ run: RunConfiguration,
-    tokenizer: any Tokenizer,
+    tokenizer: (any Tokenizer)?,
     field: String? = nil,
     limit: Int = .max
   ) throws(DatasetError) {

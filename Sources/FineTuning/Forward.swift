@@ -41,8 +41,38 @@ extension LoadedModel {
     guard lengths.count == ids.count, lengths.allSatisfy({ $0 >= 1 && $0 <= positions }) else {
       throw .data("lengths must be 1 to \(positions), one a row")
     }
+    return try forward(sequences: ids.count, positions: positions, team: team) {
+      bound throws(ExecutionError) in
+      try bound.set("input_ids", integers: ids.flatMap { $0 })
+      try bound.set("lengths", integers: lengths)
+    }
+  }
+
+  /// Runs a model without tokens on rows of values.
+  ///
+  /// - Parameter values: rows of as many values as the model reads.
+  /// - Throws: `FineTuningError.data` where they are not.
+  public func forward(
+    values: [[Float]],
+    team: ThreadTeam
+  ) throws(FineTuningError) -> [ForwardOutput] {
+    guard !values.isEmpty, family.valueCount > 0 else { throw .data("an empty batch") }
+    for (row, values) in values.enumerated() where values.count != family.valueCount {
+      throw .data("row \(row) has \(values.count) values; the model reads \(family.valueCount)")
+    }
+    return try forward(sequences: values.count, positions: 1, team: team) {
+      bound throws(ExecutionError) in try bound.set("values", floats: values.flatMap { $0 })
+    }
+  }
+
+  private func forward(
+    sequences: Int,
+    positions: Int,
+    team: ThreadTeam,
+    setInputs: (BoundPlan) throws(ExecutionError) -> Void
+  ) throws(FineTuningError) -> [ForwardOutput] {
     let request = GraphRequest(
-      sequences: ids.count,
+      sequences: sequences,
       positions: positions,
       head: head,
       hasLoss: false,
@@ -53,18 +83,18 @@ extension LoadedModel {
     let plan = ExecutionPlan(graph, threads: team.threadCount)
     return try FineTuningError.inPlan { () throws(ExecutionError) in
       let bound = try BoundPlan(plan, in: workspace)
-      try bound.set("input_ids", integers: ids.flatMap { $0 })
-      try bound.set("lengths", integers: lengths)
+      try setInputs(bound)
       bound.run()
       var outputs: [ForwardOutput] = []
       for (name, value) in graph.outputs {
         let shape = graph.type(of: value).shape
         let isByPosition =
-          shape.rows == ids.count * positions && name != "pooled" && !head.isClassifier
+          family.valueCount == 0 && shape.rows == sequences * positions && name != "pooled"
+          && !head.isClassifier
         outputs.append(
           ForwardOutput(
             name: name,
-            shape: isByPosition ? [ids.count, positions, shape.columns] : shape.dimensions,
+            shape: isByPosition ? [sequences, positions, shape.columns] : shape.dimensions,
             values: try bound.floats(name)
           )
         )

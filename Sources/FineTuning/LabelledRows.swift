@@ -10,12 +10,22 @@ public struct LabelledRows: Sendable {
   /// Rows of a language model, or of a classifier.
   ///
   ///     {"input_ids": [[…], …], "attention_mask": [[1, …, 0], …], "labels": [[…], …] or [0, 2, …]}
+  ///     {"values": [[…], …], "labels": [0, 2, …]}
   ///
   /// Labels of a language model are ids as they stand in `input_ids`, not shifted, and -100 where the
   /// loss counts nothing; those of a classifier are one class a row.
   ///
+  /// - Parameter valueCount: values of a row, where the model reads these instead of tokens.
   /// - Throws: `JSONError` with the path of what is wrong.
-  public init(_ json: JSONValue, isClassifier: Bool) throws(JSONError) {
+  public init(
+    _ json: JSONValue,
+    isClassifier: Bool,
+    valueCount: Int = 0
+  ) throws(JSONError) {
+    guard valueCount == 0 else {
+      examples = try Self.values(json, count: valueCount)
+      return
+    }
     let rows = try TokenRows(json)
     let field = JSONField(json, path: "")["labels"]
     let labels = try field.items()
@@ -47,5 +57,20 @@ public struct LabelledRows: Sendable {
       examples.append(Example(tokens: tokens, labels: Array(values[..<length])))
     }
     self.examples = examples
+  }
+
+  private static func values(_ json: JSONValue, count: Int) throws(JSONError) -> [Example] {
+    let rows = try ValueRows(json, count: count).rows
+    let field = JSONField(json, path: "")["labels"]
+    let labels = try field.items()
+    guard labels.count == rows.count else {
+      throw field.unexpected("\(rows.count) labels, one a row of values")
+    }
+    var examples: [Example] = []
+    for (row, label) in zip(rows, labels) {
+      let index = Int32(try label.integer(in: 0...Int(Int32.max)))
+      examples.append(Example(values: row, classIndex: index))
+    }
+    return examples
   }
 }

@@ -174,11 +174,22 @@ public final class LoadedModel: Sendable {
     return names.count == classes ? names : nil
   }
 
+  /// Numbers of a classifier's classes, for data that have no other names for them.
+  public var classNumbers: [String]? {
+    guard case .classifier(let classes) = head else { return nil }
+    return (0..<classes).map { "\($0)" }
+  }
+
   /// The tokenizer of the folder.
   public func tokenizer() throws(FineTuningError) -> any Tokenizer {
     try FineTuningError.inModel(request.directory) {
       try TokenizerFile.load(directory: request.directory)
     }
+  }
+
+  /// The tokenizer that data are read with; nil where the model reads values.
+  public func dataTokenizer() throws(FineTuningError) -> (any Tokenizer)? {
+    family.valueCount > 0 ? nil : try tokenizer()
   }
 
   /// Bytes of the weight files, mapped and not copied.

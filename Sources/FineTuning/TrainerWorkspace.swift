@@ -79,12 +79,7 @@ public final class TrainerWorkspace {
     arenaBudget: Int? = nil
   ) throws(FineTuningError) -> PreparedBatch {
     try check(examples)
-    let batch = Batch(
-      examples,
-      rows: rows,
-      head: model.head,
-      maximumPositions: model.family.maximumPositions
-    )
+    let batch = Batch(examples, rows: rows, head: model.head, family: model.family)
     // The prefix first: plans share the arena in which the inputs of the suffix will lie.
     var features: [[Float]] = []
     if hoists {
@@ -98,7 +93,7 @@ public final class TrainerWorkspace {
       var floats = [Float](repeating: 0, count: batch.sequences * value.rows * value.columns)
       for (row, feature) in features.enumerated() {
         // Rows beyond the example's own are padding, read by nobody.
-        let count = value.count(positions: Int(batch.lengths[row]))
+        let count = value.count(positions: positions(row, batch))
         let target = row * value.rows * value.columns
         for index in 0..<count { floats[target + index] = feature[start[row] + index] }
         start[row] += count
@@ -110,10 +105,14 @@ public final class TrainerWorkspace {
     return PreparedBatch(plan: plan.plan, batch: batch)
   }
 
-  /// Refuses ids and classes that the tables of the model do not have.
+  /// Refuses ids and classes that the tables of the model do not have, and examples of other extent.
   private func check(_ examples: [Example]) throws(FineTuningError) {
     let vocabulary = Int32(clamping: model.family.vocabularyCount)
+    let valueCount = model.family.valueCount
     for example in examples {
+      guard example.values.count == valueCount else {
+        throw .data("an example of \(example.values.count) values; the model reads \(valueCount)")
+      }
       guard example.tokens.allSatisfy({ $0 >= 0 && $0 < vocabulary }),
         example.labels.allSatisfy({ $0 < vocabulary })
       else { throw .data("a token id lies outside the model's vocabulary of \(vocabulary)") }
@@ -128,13 +127,8 @@ public final class TrainerWorkspace {
   /// Always computed alone and padded by its own length, so that its bits do not depend on the batch
   /// in which it is met first.
   private func features(of example: Example) throws(FineTuningError) -> [Float] {
-    if let known = model.features[example.tokens] { return known }
-    let batch = Batch(
-      [example],
-      rows: 1,
-      head: model.head,
-      maximumPositions: model.family.maximumPositions
-    )
+    if let known = model.features[example] { return known }
+    let batch = Batch([example], rows: 1, head: model.head, family: model.family)
     let plan = try plan(.prefix, of: batch)
     try set(plan.plan, batch)
     plan.plan.run()
@@ -143,23 +137,27 @@ public final class TrainerWorkspace {
       let all = try FineTuningError.inPlan { () throws(ExecutionError) in
         try plan.plan.floats(value.name)
       }
-      features += all.prefix(value.count(positions: Int(batch.lengths[0])))
+      features += all.prefix(value.count(positions: positions(0, batch)))
     }
-    model.features.keep(features, of: example.tokens)
+    model.features.keep(features, of: example)
     return features
+  }
+
+  /// Positions of a row that are no padding; an example of values has none.
+  private func positions(_ row: Int, _ batch: Batch) -> Int {
+    model.family.valueCount > 0 ? .max : Int(batch.lengths[row])
   }
 
   private func set(_ plan: BoundPlan, _ batch: Batch) throws(FineTuningError) {
     for (name, _) in plan.plan.graph.inputs {
-      let integers: [Int32]
-      switch name {
-      case "input_ids": integers = batch.ids
-      case "lengths": integers = batch.lengths
-      case "labels": integers = batch.labels
-      default: continue
-      }
       try FineTuningError.inPlan { () throws(ExecutionError) in
-        try plan.set(name, integers: integers)
+        switch name {
+        case "input_ids": try plan.set(name, integers: batch.ids)
+        case "values": try plan.set(name, floats: batch.values)
+        case "lengths": try plan.set(name, integers: batch.lengths)
+        case "labels": try plan.set(name, integers: batch.labels)
+        default: break
+        }
       }
     }
   }

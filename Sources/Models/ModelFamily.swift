@@ -47,7 +47,8 @@ public struct GraphRequest: Sendable, Hashable {
 /// A family that is added needs its file and its line in `ModelFamilies`.
 ///
 /// Graphs have the inputs `input_ids` [B, T] and `lengths` [B] (positions before the right padding),
-/// and `labels` ([B·T], or [B] of a classifier; negative: does not count) where a loss is asked for.
+/// or, without tokens, `values` [B, F] or [B·H·W, C] with `valueCount` elements a sequence, and `labels`
+/// ([B·T], or [B] of a classifier; negative: does not count) where a loss is asked for.
 /// Outputs are `logits`, or `hidden` and `pooled`, or `losses` and `predictions`.
 public protocol ModelFamily: Sendable {
   /// `model_type` in `config.json`.
@@ -61,11 +62,14 @@ public protocol ModelFamily: Sendable {
   /// - Throws: `ModelError`, also for settings that change the mathematics unnoticed.
   init(_ settings: ModelSettings, hasTensor: (String) -> Bool) throws(ModelError)
 
-  /// Most positions a sequence may have.
+  /// Most positions a sequence may have; 1 where it has no tokens.
   var maximumPositions: Int { get }
 
-  /// Rows of the token table.
+  /// Rows of the token table; 0 where there is none.
   var vocabularyCount: Int { get }
+
+  /// Features or pixel channels of an example; 0 where it has tokens.
+  var valueCount: Int { get }
 
   /// The head the checkpoint was saved with.
   var storedHead: ModelHead { get }
@@ -89,6 +93,9 @@ public protocol ModelFamily: Sendable {
 extension ModelFamily {
   /// Most checkpoints hold [outputs, inputs].
   public func isTransposed(_: String) -> Bool { false }
+
+  /// None: most families read tokens.
+  public var valueCount: Int { 0 }
 }
 
 /// Every family, one line each.
