@@ -5,8 +5,8 @@ public import WireProtocol
 /// What a client keeps on disk between two lives: the version it has reached and a result that the
 /// server may not have.
 ///
-///     "SMK1" | run varint | digest of the configuration 32 | version varint
-///     | snapshot: varint length, bytes | 0, or 1 and the TaskResult
+///     "SMK2" | run varint | digest of the configuration 32 | version varint
+///     | snapshot: varint length, bytes | memory: varint length, bytes | 0, or 1 and the TaskResult
 ///
 /// Losing it costs bytes and a task done twice, nothing else: the server checks what it is told.
 public struct KeptVersion: WireCodable, Equatable {
@@ -18,10 +18,14 @@ public struct KeptVersion: WireCodable, Equatable {
   public let version: UInt32
   /// `AlgorithmSession.snapshot` of it.
   public let snapshot: [UInt8]
+  /// `LocalResult.memory` of the last task.
+  public let memory: [UInt8]
   /// A result that is not acknowledged.
   public let result: TaskResult?
 
-  private static let mark: UInt32 = 0x314B_4D53
+  /// Bytes of the memory at most.
+  static let maximumMemory = 1 << 30
+  private static let mark: UInt32 = 0x324B_4D53
 
   /// What to keep.
   public init(
@@ -29,8 +33,10 @@ public struct KeptVersion: WireCodable, Equatable {
     configuration: Digest,
     version: UInt32,
     snapshot: [UInt8],
-    result: TaskResult?
+    result: TaskResult?,
+    memory: [UInt8] = []
   ) {
+    self.memory = memory
     self.run = run
     self.configuration = configuration
     self.version = version
@@ -42,13 +48,15 @@ public struct KeptVersion: WireCodable, Equatable {
   public init(from reader: inout ByteReader) throws(CodecError) {
     let mark = try reader.read(UInt32.self)
     guard mark == Self.mark else {
-      throw .malformed(field: "kept version", reason: "does not begin with SMK1")
+      throw .malformed(field: "kept version", reason: "does not begin with SMK2")
     }
     run = UInt32(try reader.readCount(limit: Int(UInt32.max), field: "run"))
     configuration = try Digest(from: &reader)
     version = UInt32(try reader.readCount(limit: Int(UInt32.max), field: "version"))
     let count = try reader.readCount(limit: VersionSync.maximumSnapshot, field: "snapshot")
     snapshot = Array(try reader.readBytes(count))
+    let size = try reader.readCount(limit: Self.maximumMemory, field: "memory")
+    memory = Array(try reader.readBytes(size))
     switch try reader.read(UInt8.self) {
     case 0: result = nil
     case 1: result = try TaskResult(from: &reader)
@@ -64,6 +72,8 @@ public struct KeptVersion: WireCodable, Equatable {
     writer.writeVarint(UInt64(version))
     writer.write(count: snapshot.count)
     writer.write(bytes: snapshot)
+    writer.write(count: memory.count)
+    writer.write(bytes: memory)
     writer.write(UInt8(result == nil ? 0 : 1))
     result?.encode(into: &writer)
   }

@@ -21,10 +21,7 @@ struct ObservedTrainer: LocalTrainer {
 
   var blocks: [ParameterBlock] { trainer.blocks }
 
-  var memory: [UInt8] {
-    get { trainer.memory }
-    set { trainer.memory = newValue }
-  }
+  var memory: [UInt8] { trainer.memory }
 
   mutating func load(_ updates: [WeightUpdate]) throws { try trainer.load(updates) }
 

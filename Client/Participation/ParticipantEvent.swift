@@ -24,14 +24,17 @@ public struct Preparation: Sendable, Equatable {
   public let base: Digest
   /// Examples the client trains on.
   public let examples: Int
+  /// The trainable tensors in canonical order.
+  public let blocks: [ParameterBlock]
+
   /// Trainable parameters.
-  public let parameters: Int
+  public var parameters: Int { blocks.last?.range.upperBound ?? 0 }
 
   /// What was loaded.
-  public init(base: Digest, examples: Int, parameters: Int) {
+  public init(base: Digest, examples: Int, blocks: [ParameterBlock]) {
     self.base = base
     self.examples = examples
-    self.parameters = parameters
+    self.blocks = blocks
   }
 }
 
@@ -52,6 +55,8 @@ public struct TrainingOrder: Sendable {
   public let task: LocalTask
   /// Session at the version the task starts from: it says the weights and does the steps.
   public let session: any AlgorithmSession
+  /// What the algorithm kept when the client trained last.
+  public let memory: [UInt8]
 }
 
 /// What a participant wants done.

@@ -7,7 +7,7 @@ extension ParticipantMachine {
   /// any other, whose machine must be kept.
   public var restingVersion: UInt32? {
     guard let current, current.preparation != nil, current.refusal == nil, current.task == nil,
-      current.unacknowledged == nil, !current.hasAskedAgain
+      current.unacknowledged == nil, current.memory.isEmpty, !current.hasAskedAgain
     else { return nil }
     return current.version
   }
@@ -30,7 +30,7 @@ extension ParticipantMachine {
     other.current?.version = version
     other.current?.session = session
     other.current?.preparation = current?.preparation.map {
-      Preparation(base: $0.base, examples: examples, parameters: $0.parameters)
+      Preparation(base: $0.base, examples: examples, blocks: $0.blocks)
     }
     return other
   }

@@ -25,6 +25,10 @@ public struct ParticipantMachine: Sendable {
     /// At version `version`.
     var session: any AlgorithmSession
     var version: UInt32
+    /// What the last life left, until the model is loaded.
+    var kept: KeptVersion?
+    /// What the algorithm keeps from task to task.
+    var memory: [UInt8] = []
     var preparation: Preparation?
     /// Why it cannot take part; told again after every new connection.
     var refusal: String?
@@ -140,25 +144,14 @@ public struct ParticipantMachine: Sendable {
       return (configuration, session)
     }
     let made = try shelf?.configuration(digest, begin) ?? begin()
-    let configuration = made.0
-    var session = made.1
-    var version: UInt32 = 0
-    var result: TaskResult?
-    if let kept, kept.run == offer.run, kept.configuration == digest {
-      var restored = session
-      if (try? restored.restore(kept.snapshot)) != nil {
-        session = restored
-        version = kept.version
-        result = kept.result
-      }
-    }
+    let kept = kept.flatMap { $0.run == offer.run && $0.configuration == digest ? $0 : nil }
     return Participation(
       run: offer.run,
-      configuration: configuration,
+      configuration: made.0,
       digest: digest,
-      session: session,
-      version: version,
-      unacknowledged: result
+      session: made.1,
+      version: 0,
+      kept: kept
     )
   }
 
@@ -169,12 +162,33 @@ public struct ParticipantMachine: Sendable {
   ) {
     guard current?.run == run else { return }
     switch result {
-    case .success(let preparation): current?.preparation = preparation
+    case .success(let preparation):
+      do {
+        try begin(preparation)
+      } catch {
+        current?.refusal = "\(error)"
+        actions.append(.log(.error, "cannot take part in run \(run): \(error)"))
+      }
     case .failure(let failure):
       current?.refusal = failure.description
       actions.append(.log(.error, "cannot take part in run \(run): \(failure)"))
     }
     tellWhetherReady(&actions)
+  }
+
+  /// The session knows its tensors and goes on where the last life left it.
+  private mutating func begin(_ preparation: Preparation) throws {
+    try current?.session.begin(preparation.blocks)
+    if let kept = current?.kept, var restored = current?.session {
+      current?.kept = nil
+      if (try? restored.restore(kept.snapshot)) != nil {
+        current?.session = restored
+        current?.version = kept.version
+        current?.unacknowledged = kept.result
+        current?.memory = kept.memory
+      }
+    }
+    current?.preparation = preparation
   }
 
   /// Tells the server where the client stands, and again what may have been lost.
@@ -241,7 +255,11 @@ extension ParticipantMachine {
     self.current?.hasAskedAgain = false
     self.current?.task = order
     let task = LocalTask(round: order.round, client: order.client, steps: Int(order.steps))
-    actions.append(.train(TrainingOrder(run: order.run, task: task, session: session)))
+    actions.append(
+      .train(
+        TrainingOrder(run: order.run, task: task, session: session, memory: current.memory)
+      )
+    )
   }
 
   /// The session at the version of the task, nil where it cannot be reached.
@@ -296,6 +314,7 @@ extension ParticipantMachine {
         payload: local.payload
       )
       current?.unacknowledged = result
+      current?.memory = local.memory
       keep(&actions)
       send(.result(result), &actions)
     case .failure(let failure):
@@ -305,7 +324,7 @@ extension ParticipantMachine {
   }
 
   private func keep(_ actions: inout [ParticipantAction]) {
-    guard let current, keepsVersions else { return }
+    guard let current, keepsVersions, current.preparation != nil else { return }
     actions.append(
       .keep(
         KeptVersion(
@@ -313,7 +332,8 @@ extension ParticipantMachine {
           configuration: current.digest,
           version: current.version,
           snapshot: current.session.snapshot(),
-          result: current.unacknowledged
+          result: current.unacknowledged,
+          memory: current.memory
         )
       )
     )

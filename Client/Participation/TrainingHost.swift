@@ -100,7 +100,7 @@ public final class TrainingHost: Sendable {
           return Preparation(
             base: model.baseDigest,
             examples: hosted.data.dataset.examples.count,
-            parameters: model.parameterCount
+            blocks: model.blocks
           )
         }
       )
@@ -139,7 +139,12 @@ public final class TrainingHost: Sendable {
       throw ParticipationFailure("the model of run \(order.run) is not loaded")
     }
     var trainer: any LocalTrainer = ObservedTrainer(
-      ClientTrainer(hosted.workspace, data: hosted.data, key: hosted.configuration.runKey)
+      ClientTrainer(
+        hosted.workspace,
+        data: hosted.data,
+        key: hosted.configuration.runKey,
+        memory: order.memory
+      )
     ) { [self] done, loss in
       guard epoch == self.epoch.withLock({ $0 }) else { throw CancellationError() }
       onProgress(

@@ -24,10 +24,24 @@ public enum CoordinatorEvent: Sendable {
   case submit(ticket: UInt64, RunConfiguration)
   /// A person wants a run to end.
   case stop(ticket: UInt64, run: UInt32)
-  /// The model of a run is loaded and has this digest, or is not for the reason given.
-  case prepared(run: UInt32, Result<Digest, PreparationFailure>)
+  /// The model of a run is loaded, or is not for the reason given.
+  case prepared(run: UInt32, Result<PreparedModel, PreparationFailure>)
   /// A version was evaluated, or was not for the reason given.
   case evaluated(run: UInt32, version: UInt32, Result<VersionScore, PreparationFailure>)
+}
+
+/// What the coordinator needs to know of a model that is loaded.
+public struct PreparedModel: Sendable, Equatable {
+  /// Names the base weights.
+  public let base: Digest
+  /// The trainable tensors in canonical order.
+  public let blocks: [ParameterBlock]
+
+  /// A model.
+  public init(base: Digest, blocks: [ParameterBlock]) {
+    self.base = base
+    self.blocks = blocks
+  }
 }
 
 /// Why a model could not be loaded or evaluated, in the words of whoever tried.

@@ -14,11 +14,11 @@ public import Transport
 /// Each is asked for on the coordination thread, which must not wait: the answer may be given on any
 /// thread.
 public protocol ModelWork: Sendable {
-  /// Loads the model of a run and its held-out data; answers with the digest of its base.
+  /// Loads the model of a run and its held-out data; answers with what was loaded.
   func prepare(
     _ run: UInt32,
     _ configuration: RunConfiguration,
-    then answer: @escaping @Sendable (Result<Digest, PreparationFailure>) -> Void
+    then answer: @escaping @Sendable (Result<PreparedModel, PreparationFailure>) -> Void
   )
 
   /// Evaluates a version of a run that is loaded.
@@ -72,14 +72,15 @@ public final class ModelHost: ModelWork {
   public func prepare(
     _ run: UInt32,
     _ configuration: RunConfiguration,
-    then answer: @escaping @Sendable (Result<Digest, PreparationFailure>) -> Void
+    then answer: @escaping @Sendable (Result<PreparedModel, PreparationFailure>) -> Void
   ) {
     loop.submit {
       answer(
         Self.attempt {
           let hosted = try self.load(configuration)
           self.state.hosted = [run: hosted]
-          return hosted.workspace.model.baseDigest
+          let model = hosted.workspace.model
+          return PreparedModel(base: model.baseDigest, blocks: model.blocks)
         }
       )
     }

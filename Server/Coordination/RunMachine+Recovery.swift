@@ -45,6 +45,12 @@ extension RunMachine {
       guard bytes == configuration.encoded else {
         throw RecoveryError.records(run: id, "has two configurations")
       }
+    case .layout(_, let blocks):
+      do {
+        try session.begin(ParameterBlock.decode(blocks))
+      } catch {
+        throw RecoveryError.records(run: id, "the tensors of its model are refused: \(error)")
+      }
     case .base(_, let digest):
       base = digest
       digests = [session.digest(base: digest)]

@@ -115,14 +115,15 @@ struct RunMachine: Sendable {
 
   /// The model is loaded, or the run ends.
   mutating func prepared(
-    _ result: Result<Digest, PreparationFailure>,
+    _ result: Result<PreparedModel, PreparationFailure>,
     now: Duration,
     _ effects: inout Effects
   ) {
     guard phase == .preparing else { return }
     switch result {
     case .failure(let failure): end(.failed, failure.description, &effects)
-    case .success(let found):
+    case .success(let model):
+      let found = model.base
       if let base, base != found {
         end(
           .failed,
@@ -133,6 +134,14 @@ struct RunMachine: Sendable {
         return
       }
       if base == nil {
+        do {
+          try session.begin(model.blocks)
+        } catch {
+          end(.failed, "\(error)", &effects)
+          return
+        }
+        let layout = ParameterBlock.encode(model.blocks)
+        effects.records.append(.layout(run: id, blocks: layout))
         effects.records.append(.base(run: id, digest: found))
         base = found
         digests = [session.digest(base: found)]

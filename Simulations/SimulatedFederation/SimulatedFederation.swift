@@ -206,7 +206,8 @@ public struct SimulatedFederation<Work: SimulatedWork> {
         }
       // There is no disk: the journal of results brings a simulation back.
       case .commit(let id, _): try tell(.committed(id))
-      case .prepare(let run, _): try tell(.prepared(run: run, .success(work.base)))
+      case .prepare(let run, _):
+        try tell(.prepared(run: run, .success(PreparedModel(base: work.base, blocks: work.blocks))))
       case .evaluate(let run, let version, let updates):
         let ticket = queue.add(.evaluate(updates))
         // After all else of this moment, so that the tasks of the next round are computed beside it.
@@ -244,7 +245,7 @@ public struct SimulatedFederation<Work: SimulatedWork> {
         let preparation = Preparation(
           base: work.base,
           examples: work.exampleCount(of: index),
-          parameters: work.parameterCount
+          blocks: work.blocks
         )
         try tell(index, .prepared(run: run, .success(preparation)))
       case .train(let order): begin(order, client, at: index)

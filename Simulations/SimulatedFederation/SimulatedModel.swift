@@ -35,6 +35,7 @@ public struct SimulatedModel: SimulatedWork {
     }
     model = try LoadedModel(ModelRequest(configuration, featureBytes: Self.featureBytes))
     base = model.baseDigest
+    blocks = model.blocks
     key = configuration.runKey
     isClassifier = configuration.labels != nil
     let tokenizer = try model.dataTokenizer()
@@ -79,8 +80,8 @@ public struct SimulatedModel: SimulatedWork {
     summary = all.summary
   }
 
-  /// Trainable parameters.
-  public var parameterCount: Int { model.parameterCount }
+  /// The trainable tensors in canonical order.
+  public let blocks: [ParameterBlock]
 
   /// Clients.
   public var clientCount: Int { shares.count }
@@ -98,10 +99,11 @@ public struct SimulatedModel: SimulatedWork {
     client: Int,
     _ task: LocalTask,
     from session: any AlgorithmSession,
+    memory: [UInt8],
     on worker: inout TrainerWorkspace
   ) throws -> LocalResult {
     let data = ClientData(all.subset(shares.examples(of: client)), batchSize: batchSize)
-    var trainer: any LocalTrainer = ClientTrainer(worker, data: data, key: key)
+    var trainer: any LocalTrainer = ClientTrainer(worker, data: data, key: key, memory: memory)
     try trainer.load(try session.weightUpdates())
     return try session.train(task, on: &trainer)
   }

@@ -10,8 +10,8 @@ public protocol SimulatedWork: Sendable {
 
   /// Names the base weights.
   var base: Digest { get }
-  /// Trainable parameters.
-  var parameterCount: Int { get }
+  /// The trainable tensors in canonical order.
+  var blocks: [ParameterBlock] { get }
   /// Clients.
   var clientCount: Int { get }
 
@@ -21,11 +21,12 @@ public protocol SimulatedWork: Sendable {
   /// A worker.
   func makeWorker() throws -> Worker
 
-  /// Does the local steps of a client's task.
+  /// Does the local steps of a client's task; `memory` is what the algorithm kept at its last.
   func train(
     client: Int,
     _ task: LocalTask,
     from session: any AlgorithmSession,
+    memory: [UInt8],
     on worker: inout Worker
   ) throws -> LocalResult
 

@@ -6,7 +6,7 @@ import Participation
 
 /// What came of a piece of work.
 ///
-///     0 trained    | mean loss f32 | skipped varint | clipped varint | payload
+///     0 trained    | mean loss f32 | skipped varint | clipped varint | payload | memory
 ///     1 evaluated  | loss f64 | 0, or 1 and accuracy f64
 ///     2 training failed, 3 evaluation failed: text
 enum WorkOutcome: Sendable {
@@ -23,13 +23,16 @@ enum WorkOutcome: Sendable {
       let skipped = try reader.readCount(limit: Int(UInt32.max), field: "skipped")
       let clipped = try reader.readCount(limit: Int(UInt32.max), field: "clipped")
       let count = try reader.readCount(limit: Self.limit, field: "payload")
+      let payload = Array(try reader.readBytes(count))
+      let size = try reader.readCount(limit: Self.limit, field: "memory")
       self = .trained(
         .success(
           LocalResult(
-            payload: Array(try reader.readBytes(count)),
+            payload: payload,
             meanLoss: loss,
             skippedSteps: skipped,
-            clippedSteps: clipped
+            clippedSteps: clipped,
+            memory: Array(try reader.readBytes(size))
           )
         )
       )
@@ -57,6 +60,8 @@ enum WorkOutcome: Sendable {
       writer.write(count: result.clippedSteps)
       writer.write(count: result.payload.count)
       writer.write(bytes: result.payload)
+      writer.write(count: result.memory.count)
+      writer.write(bytes: result.memory)
     case .evaluated(.success(let score)):
       writer.write(UInt8(1))
       writer.write(score.loss.bitPattern)

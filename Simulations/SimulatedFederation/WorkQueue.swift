@@ -117,7 +117,13 @@ struct WorkQueue<Work: SimulatedWork> {
     switch job {
     case .train(let client, let order):
       do {
-        let result = try work.train(client: client, order.task, from: order.session, on: &worker)
+        let result = try work.train(
+          client: client,
+          order.task,
+          from: order.session,
+          memory: order.memory,
+          on: &worker
+        )
         return .trained(.success(result))
       } catch { return .trained(.failure(ParticipationFailure("\(error)"))) }
     case .evaluate(let updates):

@@ -98,7 +98,7 @@ private func describe(_ configuration: RunConfiguration, _ work: SimulatedModel,
 {
   let counts = (0..<work.clientCount).lazy.map { work.exampleCount(of: $0) }
   console.write(
-    "model \(configuration.model): \(work.parameterCount) parameters train, "
+    "model \(configuration.model): \(work.model.parameterCount) parameters train, "
       + "\(work.model.mappedBytes) bytes mapped, base \(work.base)"
   )
   console.write(

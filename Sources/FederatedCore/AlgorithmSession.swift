@@ -28,9 +28,20 @@ public struct LocalResult: Sendable, Equatable {
   public let skippedSteps: Int
   /// Steps whose scalar was clipped.
   public let clippedSteps: Int
+  /// What the algorithm wants kept at the client for its next task, such as what a codec left out.
+  ///
+  /// It never travels; a client that lost it goes on with nothing.
+  public let memory: [UInt8]
 
   /// A result.
-  public init(payload: [UInt8], meanLoss: Float, skippedSteps: Int, clippedSteps: Int) {
+  public init(
+    payload: [UInt8],
+    meanLoss: Float,
+    skippedSteps: Int = 0,
+    clippedSteps: Int = 0,
+    memory: [UInt8] = []
+  ) {
+    self.memory = memory
     self.payload = payload
     self.meanLoss = meanLoss
     self.skippedSteps = skippedSteps
@@ -69,7 +80,7 @@ public protocol AlgorithmSession: Sendable {
   /// Whether `fold` takes in contributions to earlier versions than the current one.
   var acceptsStaleTasks: Bool { get }
 
-  /// Told once, before anything is trained, folded or restored, which tensors train.
+  /// Told which tensors train, before anything is trained, folded or restored; again is harmless.
   mutating func begin(_ blocks: [ParameterBlock]) throws
 
   /// The client's half: local steps from the current version (already loaded into `trainer`).

@@ -18,23 +18,6 @@ public struct StepAddress: Sendable, Hashable {
   }
 }
 
-/// One trainable tensor and its place in the canonical order.
-public struct ParameterBlock: Sendable, Hashable {
-  /// Name in the checkpoint.
-  public let name: String
-  /// Extents, row-major.
-  public let shape: [Int]
-  /// Its elements among the trainable scalars 0..<d.
-  public let range: Range<Int>
-
-  /// A block.
-  public init(name: String, shape: [Int], range: Range<Int>) {
-    self.name = name
-    self.shape = shape
-    self.range = range
-  }
-}
-
 /// What an algorithm may ask of the engine.
 ///
 /// Algorithms never import the engine.
@@ -45,9 +28,8 @@ public protocol LocalTrainer {
   var blocks: [ParameterBlock] { get }
   /// Examples this client trains on.
   var exampleCount: Int { get }
-  /// What the algorithm keeps at this client from task to task, such as a residual; empty at first.
-  /// It never travels, and a client that lost it goes on with none.
-  var memory: [UInt8] { get set }
+  /// `LocalResult.memory` of this client's task before; empty at first, and where it was lost.
+  var memory: [UInt8] { get }
 
   /// Brings the weights to a model version: each update is applied to the result of the one before.
   mutating func load(_ updates: [WeightUpdate]) throws

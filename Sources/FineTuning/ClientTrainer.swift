@@ -38,7 +38,7 @@ public struct ClientTrainer: LocalTrainer {
   /// What takes the steps down the gradient, since that version was loaded.
   var descent: GradientTrainer?
   /// What the algorithm keeps at this client from task to task.
-  public var memory: [UInt8]
+  public let memory: [UInt8]
 
   /// A trainer of `data` in a worker's workspace.
   ///

@@ -14,6 +14,7 @@ extension LedgerRecord: WireCodable {
     case evaluation
     case state
     case base
+    case layout
   }
 
   /// What is unique about a record.
@@ -33,6 +34,7 @@ extension LedgerRecord: WireCodable {
     case .evaluation: .evaluation
     case .state: .state
     case .base: .base
+    case .layout: .layout
     }
   }
 
@@ -48,7 +50,7 @@ extension LedgerRecord: WireCodable {
     case .aggregation(let run, let round, _, _): Key(run: run, round: round, client: 0)
     case .evaluation(let run, let round, _, _): Key(run: run, round: round, client: 0)
     case .state(let run, _, _): Key(run: run)
-    case .base(let run, _): Key(run: run, round: 0, client: 0)
+    case .base(let run, _), .layout(let run, _): Key(run: run, round: 0, client: 0)
     }
   }
 
@@ -90,6 +92,9 @@ extension LedgerRecord: WireCodable {
       writer.write(UInt8(accuracy == nil ? 0 : 1))
       if let accuracy { writer.write(accuracy.bitPattern) }
     case .base(_, let digest): digest.encode(into: &writer)
+    case .layout(_, let blocks):
+      writer.write(count: blocks.count)
+      writer.write(bytes: blocks)
     case .state(_, let state, let reason):
       writer.write(string: state.rawValue)
       writer.write(string: reason)
@@ -100,7 +105,7 @@ extension LedgerRecord: WireCodable {
   public init(from reader: inout ByteReader) throws(CodecError) {
     let code = try reader.read(UInt8.self)
     guard let kind = Kind(rawValue: code) else {
-      throw .outOfRange(field: "record kind", value: "\(code)", allowed: "1...8")
+      throw .outOfRange(field: "record kind", value: "\(code)", allowed: "1...9")
     }
     let run = try Self.number(&reader, "run")
     switch kind {
@@ -163,6 +168,7 @@ extension LedgerRecord: WireCodable {
         accuracy: hasAccuracy ? Double(bitPattern: try reader.read(UInt64.self)) : nil
       )
     case .base: self = .base(run: run, digest: try Digest(from: &reader))
+    case .layout: self = .layout(run: run, blocks: try Self.bytes(&reader, "tensors"))
     case .state:
       let name = try reader.readString(limit: 64, field: "state")
       guard let state = RunState(rawValue: name) else {

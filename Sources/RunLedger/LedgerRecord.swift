@@ -19,6 +19,8 @@ public enum RunState: String, Sendable, CaseIterable {
 public enum LedgerRecord: Sendable, Equatable {
   /// A run was accepted: its canonical configuration.
   case run(id: UInt32, name: String, configuration: [UInt8])
+  /// The model of a run was loaded: its trainable tensors, as `ParameterBlock.encode` writes them.
+  case layout(run: UInt32, blocks: [UInt8])
   /// The model of a run was loaded: the digest of its base weights.
   case base(run: UInt32, digest: Digest)
   /// A client took part for the first time and has its ordinal for good.

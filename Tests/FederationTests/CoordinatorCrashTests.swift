@@ -133,7 +133,9 @@ import WireProtocol
   @Test func `a model folder that changed under a run ends it in words`() throws {
     let federation = try VirtualFederation(clients: 3)
     federation.tell(.submit(ticket: 1, try VirtualFederation.run()))
-    federation.preparation = .success(.sha256(of: [9]))
+    federation.preparation = .success(
+      PreparedModel(base: .sha256(of: [9]), blocks: QuadraticTrainer.blocks)
+    )
     try federation.crash()
     #expect(federation.machine.view(of: 1)?.state == "failed")
     #expect(federation.machine.view(of: 1)?.detail.contains("has changed since") == true)

@@ -180,7 +180,9 @@ import WireProtocol
 
   @Test func `a client with another base model is refused in words`() throws {
     let federation = try VirtualFederation(clients: 3)
-    federation.preparation = .success(.sha256(of: [7]))
+    federation.preparation = .success(
+      PreparedModel(base: .sha256(of: [7]), blocks: QuadraticTrainer.blocks)
+    )
     for index in 0..<3 { federation.connect(index) }
     federation.tell(.submit(ticket: 1, try VirtualFederation.run()))
     federation.settle()
@@ -196,7 +198,9 @@ import WireProtocol
     federation.preparation = .failure(PreparationFailure("no config.json"))
     federation.tell(.submit(ticket: 1, try VirtualFederation.run()))
     #expect(federation.finished.map(\.state) == [.failed])
-    federation.preparation = .success(VirtualFederation.base)
+    federation.preparation = .success(
+      PreparedModel(base: VirtualFederation.base, blocks: QuadraticTrainer.blocks)
+    )
     federation.tell(.submit(ticket: 2, try VirtualFederation.run()))
     federation.settle()
     #expect(federation.finished.map(\.state) == [.failed, .completed])

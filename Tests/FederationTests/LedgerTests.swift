@@ -7,6 +7,7 @@ import Testing
 @Suite struct LedgerTests {
   static let records: [LedgerRecord] = [
     .run(id: 1, name: "first", configuration: [1, 2, 3]),
+    .layout(run: 1, blocks: [1, 2, 3]),
     .base(run: 1, digest: .sha256(of: [9])),
     .client(run: 1, ordinal: 0, name: "a", examples: 12),
     .client(run: 1, ordinal: 1, name: "b", examples: 1 << 40),

@@ -74,7 +74,7 @@ import WireProtocol
   static let preparation = Preparation(
     base: Course.base,
     examples: 10,
-    parameters: QuadraticTrainer.count
+    blocks: QuadraticTrainer.blocks
   )
 
   /// A client that is ready, and what it said.

@@ -9,16 +9,20 @@ struct QuadraticTrainer: LocalTrainer {
   static let count = 200
   let parameterCount = Self.count
   let exampleCount = 10
-  var memory: [UInt8] = []
-  let blocks = [
+  let memory: [UInt8]
+  static let blocks = [
     ParameterBlock(name: "a", shape: [12, 10], range: 0..<120),
     ParameterBlock(name: "b", shape: [80], range: 120..<200),
   ]
+  var blocks: [ParameterBlock] { Self.blocks }
   private let client: UInt32
   private(set) var weights = [Float](repeating: 0, count: Self.count)
   private var loaded = [Float](repeating: 0, count: Self.count)
 
-  init(client: UInt32) { self.client = client }
+  init(client: UInt32, memory: [UInt8] = []) {
+    self.client = client
+    self.memory = memory
+  }
 
   /// The loss of the version without the difference of a client.
   static func loss(of session: any AlgorithmSession) throws -> Float {

@@ -12,7 +12,7 @@ private struct QuadraticWork: SimulatedWork {
   typealias Worker = Int
 
   let base = VirtualFederation.base
-  let parameterCount = QuadraticTrainer.count
+  let blocks = QuadraticTrainer.blocks
   let clientCount: Int
 
   func exampleCount(of client: Int) -> Int { 10 + client }
@@ -23,9 +23,10 @@ private struct QuadraticWork: SimulatedWork {
     client: Int,
     _ task: LocalTask,
     from session: any AlgorithmSession,
+    memory: [UInt8],
     on worker: inout Int
   ) throws -> LocalResult {
-    var trainer: any LocalTrainer = QuadraticTrainer(client: UInt32(client))
+    var trainer: any LocalTrainer = QuadraticTrainer(client: UInt32(client), memory: memory)
     try trainer.load(session.weightUpdates())
     return try session.train(task, on: &trainer)
   }

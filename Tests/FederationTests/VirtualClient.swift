@@ -33,6 +33,7 @@ extension VirtualFederation.VirtualClient {
         algorithm: configuration.algorithm.json,
         key: configuration.runKey
       )
+      try session?.begin(QuadraticTrainer.blocks)
     }
     let digest = session?.digest(base: VirtualFederation.base) ?? VirtualFederation.base
     return .ready(

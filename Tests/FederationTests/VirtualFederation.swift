@@ -51,7 +51,9 @@ final class VirtualFederation {
   var lifetime: (commits: Int, writesLast: Bool)?
   private(set) var isDead = false
   private var heldCommits: [(UInt64, [LedgerRecord])] = []
-  var preparation: Result<Digest, PreparationFailure> = .success(base)
+  var preparation: Result<PreparedModel, PreparationFailure> = .success(
+    PreparedModel(base: base, blocks: QuadraticTrainer.blocks)
+  )
 
   init(clients count: Int) throws {
     ledger = try Ledger(path: ":memory:")

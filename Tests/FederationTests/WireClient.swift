@@ -106,7 +106,7 @@ final class WireClient: Sendable {
         let preparation = Preparation(
           base: base,
           examples: examples,
-          parameters: QuadraticTrainer.count
+          blocks: QuadraticTrainer.blocks
         )
         tell(.prepared(run: run, .success(preparation)))
       case .train(let order):
@@ -119,7 +119,10 @@ final class WireClient: Sendable {
 
   private func train(_ order: TrainingOrder) -> Result<LocalResult, ParticipationFailure> {
     do {
-      var trainer: any LocalTrainer = QuadraticTrainer(client: order.task.client)
+      var trainer: any LocalTrainer = QuadraticTrainer(
+        client: order.task.client,
+        memory: order.memory
+      )
       try trainer.load(order.session.weightUpdates())
       return .success(try order.session.train(order.task, on: &trainer))
     } catch {

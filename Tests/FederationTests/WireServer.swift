@@ -15,9 +15,9 @@ struct QuadraticModel: ModelWork {
   func prepare(
     _ run: UInt32,
     _ configuration: RunConfiguration,
-    then answer: @escaping @Sendable (Result<Digest, PreparationFailure>) -> Void
+    then answer: @escaping @Sendable (Result<PreparedModel, PreparationFailure>) -> Void
   ) {
-    answer(.success(base))
+    answer(.success(PreparedModel(base: base, blocks: QuadraticTrainer.blocks)))
   }
 
   func evaluate(
