@@ -12,7 +12,8 @@ let forwardCommand = Command(
   "forward",
   "Run a model on a batch of token ids or values and write its logits.",
   options: [
-    .value("model", "DIR", "The model's folder in the Hugging Face layout."),
+    ModelOptions.model,
+    ModelOptions.adapter,
     .value(
       "batch",
       "FILE.json",
@@ -27,14 +28,11 @@ let forwardCommand = Command(
     its hidden states as logits, and last_hidden_state and pooler_output beside them.
     """
 ) { arguments, console in
-  let directory = try arguments.required("model")
   let path = try arguments.required("batch")
   let out = try arguments.required("out")
   let team = ThreadTeam(threads: try arguments.threads())
   let json = try ModelFolder.json(path, limit: 1 << 30)
-  let model = try LoadedModel(
-    ModelRequest(directory: directory, frozen: try arguments.frozen())
-  )
+  let model = try arguments.storedModel()
   for name in model.newTensors { console.note("new tensor \(name): the checkpoint lacks it") }
   for name in model.unusedTensors { console.note("unused tensor \(name)") }
   let rows = try modelRows(json, path, valueCount: model.family.valueCount)

@@ -11,6 +11,7 @@ let generateCommand = Command(
   "Go on with a text, token by token.",
   options: [
     ModelOptions.model,
+    ModelOptions.adapter,
     .value("prompt", "TEXT", "What to go on with; may be repeated."),
     .value(
       "batch",
@@ -20,7 +21,7 @@ let generateCommand = Command(
     .value("max-new", "N", "New tokens at most (128)."),
     .flag(
       "greedy",
-      "The likeliest token each time; what it does without --temperature or --top-p."
+      "The likeliest token each time; what it does without --temperature, --top-p and --top-k."
     ),
     .value("temperature", "T", "Divides logits before a token is drawn (1)."),
     .value(
@@ -28,6 +29,7 @@ let generateCommand = Command(
       "P",
       "Draw among the likeliest tokens that together have this probability (1)."
     ),
+    .value("top-k", "K", "Draw among the K likeliest tokens (all)."),
     .value("seed", "N", "Of the draws (0)."),
     .flag("ignore-end", "Go on after the token that ends a text."),
     ModelOptions.frozen,
@@ -38,9 +40,7 @@ let generateCommand = Command(
     sequences, whole rows of ids, and new_ids, what was added to them.
     """
 ) { arguments, console in
-  let model = try LoadedModel(
-    ModelRequest(directory: try arguments.required("model"), frozen: try arguments.frozen())
-  )
+  let model = try arguments.storedModel()
   let prompts = arguments.allValues("prompt")
   var tokenizer: (any Tokenizer)?
   let rows: [[Int32]]
@@ -103,12 +103,18 @@ extension Arguments {
   fileprivate func sampling() throws(CommandFailure) -> Sampling {
     let temperature = try number("temperature", in: 0...1e6)
     let topP = try number("top-p", in: 0...1)
+    let topK = try integer("top-k", in: 1...(1 << 30))
     let seed = UInt64(try integer("seed") ?? 0)
-    guard temperature != nil || topP != nil else { return .greedy }
+    guard temperature != nil || topP != nil || topK != nil else { return .greedy }
     guard !isSet("greedy") else {
-      throw .usage("--greedy draws nothing: leave out --temperature and --top-p")
+      throw .usage("--greedy draws nothing: leave out --temperature, --top-p and --top-k")
     }
-    return Sampling(temperature: temperature ?? 1, topP: topP ?? 1, seed: seed)
+    return Sampling(
+      temperature: temperature ?? 1,
+      topP: topP ?? 1,
+      topK: topK ?? .max,
+      seed: seed
+    )
   }
 }
 

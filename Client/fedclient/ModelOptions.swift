@@ -10,6 +10,11 @@ enum ModelOptions {
   static let model = Option.value("model", "DIR", "The model's folder in the Hugging Face layout.")
   static let threads = Option.value("threads", "N", "Threads; by default all processors.")
 
+  static let adapter = Option.value(
+    "adapter",
+    "DIR",
+    "An adapter for the model, as train or PEFT wrote it."
+  )
   static let frozen = Option.value(
     "frozen",
     FrozenWeights.allCases.map(\.rawValue).joined(separator: "|"),
@@ -27,6 +32,17 @@ enum ModelOptions {
 }
 
 extension Arguments {
+  /// The model of `--model` as it is stored, under the adapter of `--adapter` where one is given.
+  func storedModel() throws -> LoadedModel {
+    try LoadedModel(
+      ModelRequest(
+        directory: try required("model"),
+        frozen: try frozen(),
+        adapter: value("adapter")
+      )
+    )
+  }
+
   /// Value of `--frozen`.
   func frozen() throws(CommandFailure) -> FrozenWeights {
     let name = value("frozen") ?? FrozenWeights.stored.rawValue

@@ -33,6 +33,7 @@ let planCommand = Command(
     }
     return bytes
   }
+  if let note = model.tiedHeadNote { console.note(note) }
   let rows = try arguments.integer("batch", in: 1...4096) ?? 8
   let positions =
     try arguments.integer("length", in: 1...model.family.maximumPositions)

@@ -13,7 +13,7 @@ let trainCommand = Command(
   options: [ModelOptions.model] + ModelOptions.data + [
     .value("out", "DIR", "Folder for the model, or for the adapter of a lora scheme."),
     .value("scheme", "SCHEME", "Which parts learn (full)."),
-    .value("labels", "A,B,…", "Classes of a new classification head."),
+    .value("labels", "A,B,…", "Classes of a new head; auto: the labels of the data."),
     .value("epochs", "N", "Times every example is visited (3)."),
     .value("steps", "N", "Steps at most; 20 of --batch."),
     .value("accumulate", "N", "Batches of a step (1)."),
@@ -37,16 +37,19 @@ let trainCommand = Command(
       full, head, blocks:last=K, bias[:last=K], weights:PATTERN[,fraction=R][,last=K],
       lora:rank=R[,alpha=A][,targets=NAME/NAME…][,last=K]
 
+    A model without a head learns to tell the labels of the data. Under --labels auto so does any
+    other.
+
     An interrupt writes a checkpoint; the same command with --resume then goes on to the same
     weights. --out is a folder of transformers, or of PEFT where adapters train.
     """
 ) { arguments, console in
   // Before any thread begins, so that all of them leave the signals to this one.
   let signals = arguments.value("batch") == nil ? StopSignals() : nil
-  let labels = arguments.value("labels")?.split(separator: ",").map(String.init)
+  let labels = try arguments.newLabels()
   let model = try arguments.model(
     scheme: arguments.value("scheme") ?? "full",
-    classes: labels?.count,
+    labels: labels,
     seed: UInt64(try arguments.integer("seed") ?? 0)
   )
   let trainer = GradientTrainer(
@@ -62,6 +65,8 @@ let trainCommand = Command(
   for name in model.newTensors.filter({ !Adapters.isPart($0) }) {
     console.note("new tensor \(name): the checkpoint lacks it")
   }
+  if let labels { console.note("\(labels.count) classes: \(labels.joined(separator: ", "))") }
+  if let note = model.tiedHeadNote { console.note(note) }
   let run = try arguments.dataTraining(trainer, labels: labels, on: console)
   let settings = run.training
   console.note(

@@ -26,7 +26,8 @@ struct TrainingOutput {
   /// Writes the present weights.
   func export(_ workspace: TrainerWorkspace) throws(FineTuningError) {
     if isAdapter {
-      try workspace.exportAdapter(to: directory, base: workspace.model.request.directory)
+      let base = workspace.model.request.directory
+      try workspace.exportAdapter(to: directory, base: base, labels: labels)
     } else {
       try workspace.export(to: directory, labels: labels)
     }

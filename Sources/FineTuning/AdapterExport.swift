@@ -85,10 +85,16 @@ extension LoadedModel {
 extension TrainerWorkspace {
   /// Writes what trains as a PEFT adapter: `adapter_config.json`, `adapter_model.safetensors`.
   ///
-  /// - Parameter base: where the reader of the adapter finds its base model.
+  /// - Parameters:
+  ///   - base: where the reader of the adapter finds its base model.
+  ///   - labels: names of a classifier's classes, written to `labels.json`.
   /// - Throws: `FineTuningError` where something else than adapters and whole modules trains, or the
   ///   folder cannot be written.
-  public func exportAdapter(to directory: String, base: String) throws(FineTuningError) {
+  public func exportAdapter(
+    to directory: String,
+    base: String,
+    labels: [String]? = nil
+  ) throws(FineTuningError) {
     try FineTuningError.inModel(directory) {
       let json = try model.adapterConfiguration(base: base)
       try ModelFolder.make(directory)
@@ -117,6 +123,12 @@ extension TrainerWorkspace {
       try ModelFolder.write(
         Array((json.serialized(pretty: true) + "\n").utf8),
         to: "\(directory)/adapter_config.json"
+      )
+      guard let labels, model.head == .classifier(classes: labels.count) else { return }
+      let classes = JSONValue.array(labels.map { .string($0) }).serialized()
+      try ModelFolder.write(
+        Array("\(classes)\n".utf8),
+        to: "\(directory)/\(AdapterFolder.labelsName)"
       )
     }
   }

@@ -24,6 +24,8 @@ public struct ModelRequest: Sendable {
   public let featureBytes: Int
   /// How matrices that cannot change are held.
   public let frozen: FrozenWeights
+  /// Folder of an adapter that is laid over the model, as it was written.
+  public let adapter: String?
 
   /// A request.
   public init(
@@ -33,7 +35,8 @@ public struct ModelRequest: Sendable {
     scheme: UpdateScheme? = nil,
     headSeed: UInt64 = 0,
     featureBytes: Int = 16 << 20,
-    frozen: FrozenWeights = .stored
+    frozen: FrozenWeights = .stored,
+    adapter: String? = nil
   ) {
     self.directory = directory
     self.head = head
@@ -42,6 +45,7 @@ public struct ModelRequest: Sendable {
     self.headSeed = headSeed
     self.featureBytes = featureBytes
     self.frozen = frozen
+    self.adapter = adapter
   }
 }
 
@@ -67,6 +71,7 @@ public final class LoadedModel: Sendable {
   public let unusedTensors: [String]
   /// What the part before the first trainable tensor made of examples.
   public let features: FeatureCache
+  private let adapter: AdapterFolder?
 
   /// Opens a folder.
   ///
@@ -86,15 +91,19 @@ public final class LoadedModel: Sendable {
     self.configuration = configuration
     self.checkpoint = checkpoint
     self.family = family
-    head = request.head ?? family.storedHead
+    let adapter = try request.adapter.map { path throws(FineTuningError) in
+      try AdapterFolder(directory: path)
+    }
+    self.adapter = adapter
+    head = request.head ?? adapter?.head(family) ?? family.storedHead
     let head = self.head
     let hasLoss = head != .hidden
     let smallest = GraphRequest(sequences: 1, positions: 1, head: head, hasLoss: hasLoss)
     let graph = try FineTuningError.inModel(directory) {
-      let graph = try family.graph(smallest)
-      return request.scheme?.adapted(graph) ?? graph
+      Self.adapted(try family.graph(smallest), request.scheme, adapter, family)
     }
     let parameters = graph.parameters
+    try adapter?.check(parameters, family)
     selection =
       try request.scheme?.selection(graph)
       ?? UpdateSelection(
@@ -107,9 +116,17 @@ public final class LoadedModel: Sendable {
     var missing: [String] = []
     var new: [String] = []
     for parameter in parameters {
-      if checkpoint.contains(parameter.name) {
+      let isTransposed = family.isTransposed(parameter.name)
+      if let adapter, let name = adapter.fileName(of: parameter.name, family) {
+        tensors[parameter.name] = try FineTuningError.inModel(adapter.weights.directory) {
+          let named = Parameter(name: name, shape: parameter.shape)
+          return try Self.stored(named, adapter.weights, isTransposed: isTransposed)
+        }
+      } else if checkpoint.contains(parameter.name),
+        try !Self.isReplaced(parameter, checkpoint, head, family)
+      {
         let stored = try FineTuningError.inModel(directory) {
-          try Self.stored(parameter, checkpoint, isTransposed: family.isTransposed(parameter.name))
+          try Self.stored(parameter, checkpoint, isTransposed: isTransposed)
         }
         let trains = selection.contains(parameter.name)
         tensors[parameter.name] = trains ? stored : stored.held(request.frozen)
@@ -137,15 +154,46 @@ public final class LoadedModel: Sendable {
     table = WeightTable(tensors, isTrainable: selection.contains)
     // Reading brought in pages of neighbours too.
     if request.frozen != .stored { checkpoint.releasePages() }
+    guard adapter == nil || request.scheme?.hasAdapters != true else {
+      throw .scheme(request.scheme?.description ?? "", reason: "adapters over an adapter")
+    }
     guard request.trainable.patterns.isEmpty || table.trainableCount > 0 else {
       throw .nothingTrainable(patterns: request.trainable.patterns)
     }
   }
 
-  /// The graph of a request, with the adapters of the scheme.
+  /// The graph of a request, with the adapters of the folder and of the scheme.
   func graph(_ request: GraphRequest) throws(ModelError) -> Graph {
-    let graph = try family.graph(request)
-    return self.request.scheme?.adapted(graph) ?? graph
+    Self.adapted(try family.graph(request), self.request.scheme, adapter, family)
+  }
+
+  private static func adapted(
+    _ graph: Graph,
+    _ scheme: UpdateScheme?,
+    _ adapter: AdapterFolder?,
+    _ family: any ModelFamily
+  ) -> Graph {
+    let read =
+      adapter.map { adapter in
+        graph.adapted(adapter.adapters) { adapter.adapts($0, family) }
+      } ?? graph
+    return scheme?.adapted(read) ?? read
+  }
+
+  /// Whether a tensor of the checkpoint belongs to a head with another number of classes.
+  private static func isReplaced(
+    _ parameter: Parameter,
+    _ checkpoint: Checkpoint,
+    _ head: ModelHead,
+    _ family: any ModelFamily
+  ) throws(FineTuningError) -> Bool {
+    guard head != family.storedHead, family.newTensors.contains(parameter.name) else {
+      return false
+    }
+    let entry = try FineTuningError.inModel(checkpoint.directory) {
+      try checkpoint.entry(parameter.name)
+    }
+    return entry.shape != parameter.shape.dimensions
   }
 
   /// Trainable scalars, d.
@@ -164,9 +212,12 @@ public final class LoadedModel: Sendable {
     }
   }
 
-  /// Names of a classifier's classes in the order of its outputs, where `config.json` has them.
+  /// Names of a classifier's classes in the order of its outputs, where the adapter or `config.json`
+  /// has them.
   public var labels: [String]? {
-    guard case .classifier(let classes) = head, newTensors.isEmpty else { return nil }
+    let hasNewHead = !newTensors.allSatisfy(Adapters.isPart)
+    guard case .classifier(let classes) = head, !hasNewHead else { return nil }
+    if let labels = adapter?.labels, labels.count == classes { return labels }
     let names = (0..<classes).compactMap { index -> String? in
       guard case .string(let name) = configuration["id2label"]?["\(index)"] else { return nil }
       return name

@@ -8,6 +8,8 @@ public struct Sampling: Sendable, Hashable {
   public let temperature: Float
   /// Of the likeliest tokens as many as together have this probability (Holtzman et al., 2020).
   public let topP: Float
+  /// Of the likeliest tokens at most so many (Fan et al., 2018).
+  public let topK: Int
   /// Key of the random numbers.
   public let seed: UInt64
 
@@ -15,9 +17,10 @@ public struct Sampling: Sendable, Hashable {
   public static let greedy = Sampling(temperature: 0)
 
   /// A way to choose.
-  public init(temperature: Float, topP: Float = 1, seed: UInt64 = 0) {
+  public init(temperature: Float, topP: Float = 1, topK: Int = .max, seed: UInt64 = 0) {
     self.temperature = temperature
     self.topP = topP
+    self.topK = topK
     self.seed = seed
   }
 
@@ -30,6 +33,7 @@ public struct Sampling: Sendable, Hashable {
     let best = logits.indices.reduce(0) { logits[$1] > logits[$0] ? $1 : $0 }
     guard temperature > 0, !logits.isEmpty else { return Int32(best) }
     let order = logits.indices.sorted { (logits[$1], $0) < (logits[$0], $1) }
+      .prefix(max(1, topK))
     let weights = order.map { exp(Double(logits[$0] - logits[best]) / Double(temperature)) }
     let bound = Double(topP) * weights.reduce(0, +)
     var (total, count) = (0.0, 0)

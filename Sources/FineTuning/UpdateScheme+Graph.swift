@@ -1,5 +1,6 @@
 // Apache-2.0.
 public import GraphCompiler
+import Models
 import Tensors
 
 /// What of a graph learns under a scheme.
@@ -39,7 +40,7 @@ extension UpdateScheme {
     for term in terms {
       let chosen = chosen(by: term, graph, blocks)
       guard !chosen.isEmpty else {
-        throw .scheme(description, reason: "\(term.name) chooses nothing in this model")
+        throw .scheme(description, reason: "\(term.name) chooses nothing: \(term.missing)")
       }
       for (name, count) in chosen {
         // A whole tensor includes any part of it.
@@ -108,6 +109,25 @@ private struct Blocks {
   }
 }
 
+extension LoadedModel {
+  /// What to know of a `head` term where the head is the token table, which the first layer reads too;
+  /// nil elsewhere.
+  public var tiedHeadNote: String? {
+    guard request.scheme?.terms.contains(.head) == true,
+      let graph = try? family.graph(
+        GraphRequest(sequences: 1, positions: 1, head: head, hasLoss: head != .hidden)
+      ), let last = graph.nodes.last(where: { !$0.parameters.isEmpty })
+    else { return nil }
+    let isShared = graph.nodes.dropLast().contains { node in
+      node.operation is Embedding && node.parameters.contains(where: last.parameters.contains)
+    }
+    guard isShared, let name = graph.names(of: last).first else { return nil }
+    return
+      "the head is \(name), which the first layer reads too: its gradient goes through the whole "
+      + "model, and no prefix is kept; blocks:last=K is cheaper"
+  }
+}
+
 extension Graph {
   fileprivate func names(of node: Node) -> [String] {
     node.parameters.map { parameters[$0.index].name }
@@ -115,6 +135,22 @@ extension Graph {
 }
 
 extension UpdateScheme.Term {
+  /// What a model lacks in which the term chooses nothing.
+  fileprivate var missing: String {
+    switch self {
+    case .full: "the model has no parameters"
+    case .head: "no layer of the model has parameters"
+    case .blocks: "no tensor's name has a number, which counts blocks"
+    case .biases(nil): "the model has no biases"
+    case .biases: "those blocks have no biases"
+    case .weights(_, let fraction, _) where fraction < 1:
+      "no matrix of a linear layer has such a name, and only those train in part"
+    case .weights: "no tensor has such a name"
+    case .adapters(_, let targets, _) where targets.isEmpty: "no linear layer is in a block"
+    case .adapters: "no linear layer has such a name"
+    }
+  }
+
   fileprivate var name: String {
     switch self {
     case .full: "full"

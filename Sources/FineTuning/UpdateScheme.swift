@@ -29,6 +29,8 @@ public struct UpdateScheme: Sendable, Hashable, CustomStringConvertible {
     /// Low-rank adapters beside frozen matrices; every linear layer of a block where no target is
     /// named.
     case adapters(Adapters, targets: [String], last: Int?)
+
+    var isAdapters: Bool { if case .adapters = self { true } else { false } }
   }
 
   /// What adds up.
@@ -38,6 +40,9 @@ public struct UpdateScheme: Sendable, Hashable, CustomStringConvertible {
 
   /// Every tensor.
   public static let full = UpdateScheme(terms: [.full], description: "full")
+
+  /// Whether a term is adapters.
+  var hasAdapters: Bool { terms.contains(where: \.isAdapters) }
 
   private init(terms: [Term], description: String) {
     self.terms = terms
@@ -52,8 +57,7 @@ public struct UpdateScheme: Sendable, Hashable, CustomStringConvertible {
     for part in text.split(separator: "+", omittingEmptySubsequences: false) {
       terms.append(try Self.term(String(part), of: text))
     }
-    let adapters = terms.count { if case .adapters = $0 { true } else { false } }
-    guard adapters <= 1 else {
+    guard terms.count(where: \.isAdapters) <= 1 else {
       throw .scheme(text, reason: "one lora term at most; name all targets in it")
     }
     self.init(terms: terms, description: text)

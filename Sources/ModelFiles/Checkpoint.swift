@@ -25,10 +25,14 @@ public final class Checkpoint: Sendable {
 
   /// Opens and checks the checkpoint of a folder; a single file is preferred to shards.
   ///
+  /// - Parameter fileName: of the single file.
   /// - Throws: `ModelFileError` where there is none, or a file of it breaks its format.
-  public init(directory: String) throws(ModelFileError) {
+  public init(
+    directory: String,
+    fileName: String = Checkpoint.fileName
+  ) throws(ModelFileError) {
     self.directory = directory
-    let single = "\(directory)/\(Self.fileName)"
+    let single = "\(directory)/\(fileName)"
     let index = "\(directory)/\(Self.indexName)"
     var found: [(entry: SafetensorsEntry, home: Int)] = []
     if ModelFolder.exists(single) || !ModelFolder.exists(index) {

@@ -136,6 +136,9 @@ struct SamplingTests {
     let some = shares(Sampling(temperature: 1, topP: 0.7, seed: 1))
     #expect(some[0] == 0 && some[2] > 0.2)
     #expect(shares(Sampling(temperature: 1, topP: 0.5, seed: 1)) == [0, 1, 0, 0])
+    let few = shares(Sampling(temperature: 1, topK: 2, seed: 1))
+    #expect(few[0] == 0 && few[3] == 0 && few[2] > 0.2)
+    #expect(shares(Sampling(temperature: 1, topK: 1, seed: 1)) == [0, 1, 0, 0])
     let cold = shares(Sampling(temperature: 0.1, seed: 1))
     #expect(cold[1] > 0.99)
   }
