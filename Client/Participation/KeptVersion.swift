@@ -53,7 +53,7 @@ public struct KeptVersion: WireCodable, Equatable {
     run = UInt32(try reader.readCount(limit: Int(UInt32.max), field: "run"))
     configuration = try Digest(from: &reader)
     version = UInt32(try reader.readCount(limit: Int(UInt32.max), field: "version"))
-    let count = try reader.readCount(limit: VersionSync.maximumSnapshot, field: "snapshot")
+    let count = try reader.readCount(limit: VersionSync.maximumBytes, field: "snapshot")
     snapshot = Array(try reader.readBytes(count))
     let size = try reader.readCount(limit: Self.maximumMemory, field: "memory")
     memory = Array(try reader.readBytes(size))

@@ -97,6 +97,8 @@ public final class ParticipationService: Sendable {
         let message = try Message(kind: kind, body: body)
         // A server that speaks to us is a good connection; one that only accepts is not.
         if case .welcome = message { state.failures = 0 }
+        // A result that the server has, or has no use for, need not go on travelling.
+        if case .acknowledged = message { state.client?.withdraw(.result) }
         tell(.received(message))
       } catch {
         log.error("the server sent what is no message of kind \(kind): \(error)")
@@ -138,7 +140,7 @@ public final class ParticipationService: Sendable {
 
   private func perform(_ action: ParticipantAction) {
     switch action {
-    case .send(let message): state.client?.send(kind: message.kind.rawValue, body: message.body)
+    case .send(let message): state.client?.send(message)
     case .prepare(let run, let configuration):
       host.prepare(run, configuration) { [self] result in
         loop.submit { [self] in prepared(run, result) }

@@ -30,10 +30,8 @@ public final class VersionStore: Sendable {
   public func load() -> KeptVersion? {
     guard ModelFolder.exists(path) else { return nil }
     do {
-      let bytes = try ModelFolder.bytes(
-        path,
-        limit: VersionSync.maximumSnapshot + KeptVersion.maximumMemory + (2 << 20)
-      )
+      let most = VersionSync.maximumBytes + KeptVersion.maximumMemory + TaskResult.maximumPayload
+      let bytes = try ModelFolder.bytes(path, limit: most + (2 << 20))
       let version = Array(bytes.dropLast(32))
       guard Digest.sha256(of: version).bytes.elementsEqual(bytes.suffix(32)) else {
         throw ParticipationFailure("damaged")

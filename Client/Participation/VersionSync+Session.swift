@@ -9,7 +9,12 @@ extension VersionSync {
   func apply(to session: inout any AlgorithmSession, at version: UInt32) throws {
     switch self {
     case .none: return
-    case .snapshot(let bytes): try session.restore(bytes)
+    case .snapshot(let blob): try session.restore(blob.bytes)
+    case .advances(let first, let rounds):
+      guard first == version else {
+        throw ParticipationFailure("advances from \(first) on for a client at \(version)")
+      }
+      for round in rounds { try session.advance(by: round.bytes) }
     case .rounds(let first, let rounds):
       guard first == version else {
         throw ParticipationFailure("rounds from \(first) on for a client at \(version)")

@@ -7,6 +7,7 @@ import Transport
 ///
 ///     FOLDER/client.key, client.crt, ca.crt, server   who it is and where its server listens
 ///     FOLDER/version                                  the model version it has reached
+///     FOLDER/parts/                                   what has come of great messages
 ///     FOLDER/lock                                     held while it runs
 struct ClientFolder {
   /// The option every command has that needs the folder.

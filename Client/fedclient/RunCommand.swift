@@ -59,10 +59,20 @@ let runCommand = Command(
     outcome.withLock { $0 = end.outcome }
     signals.cancel()
   }
+  let storeLoop = try EventLoop()
+  let parts = try PartStore(
+    folder: "\(folder.path)/parts",
+    limits: PartStore.Limits(mostOfOwner: 64, bytes: 4 << 30),
+    namesWhole: false,
+    loop: storeLoop
+  )
   let client = try TransportClient(
     .server(identity.addresses),
     identity: identity,
     limit: { Message.limit($0, from: .server) },
+    transfers: TransferSettings(store: parts) { kind, _ in
+      Message.transferLimit(kind, from: .server)
+    },
     onRenewed: { renewed in
       do throws(TransportError) {
         try renewed.save(in: folder.path)
@@ -82,6 +92,7 @@ let runCommand = Command(
   client.stop()
   participation.stop()
   training.stop()
+  storeLoop.stop()
   _ = consume lock
   if let outcome = outcome.withLock({ $0 }) { return outcome == .failed ? .failed : .ok }
   log.info("stopped")

@@ -170,9 +170,7 @@ public final class CoordinationService: Sendable {
     }
   }
 
-  func send(_ message: Message, to peer: PeerID) {
-    state.server?.send(to: peer, kind: message.kind.rawValue, body: message.body)
-  }
+  func send(_ message: Message, to peer: PeerID) { state.server?.send(message, to: peer) }
 
   private func publish(_ report: RoundReport) {
     let traffic = state.costs.removeValue(forKey: [report.run, report.round])

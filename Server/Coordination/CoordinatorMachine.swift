@@ -42,6 +42,16 @@ public struct CoordinatorMachine: Sendable {
     }
   }
 
+  /// A coordinator with the runs that a ledger holds; great payloads are in memory one round at a time.
+  ///
+  /// - Throws: `LedgerError`, or `RecoveryError` where the records do not lead to the versions they name.
+  public init(recovering ledger: borrowing Ledger, software: String = "samara") throws {
+    self.software = software
+    for run in try ledger.runs() {
+      runs[run] = try RunMachine(id: run) { try ledger.forEachRecord(of: run, $0) }
+    }
+  }
+
   /// What to do first: goes on with the oldest run that is not over.
   public mutating func start(now: Duration) -> [CoordinatorAction] {
     var effects = Effects()

@@ -27,15 +27,34 @@ extension RunMachine {
   ///
   /// - Throws: `RecoveryError`, or what the algorithm refuses.
   init(id: UInt32, records: [LedgerRecord]) throws {
-    guard case .run(_, _, let bytes)? = records.first else {
+    try self.init(id: id) { visit in
+      for record in records { try visit(record) }
+    }
+  }
+
+  /// The run as the records that `replay` hands out leave it.
+  init(id: UInt32, _ replay: ((LedgerRecord) throws -> Void) throws -> Void) throws {
+    var machine: RunMachine?
+    try replay { record in
+      if machine == nil {
+        machine = try Self.begun(id, by: record)
+      } else {
+        try machine?.replay(record)
+      }
+    }
+    guard let machine else { throw RecoveryError.records(run: id, "has no records") }
+    self = machine
+  }
+
+  private static func begun(_ id: UInt32, by record: LedgerRecord) throws -> RunMachine {
+    guard case .run(_, _, let bytes) = record else {
       throw RecoveryError.records(run: id, "does not begin with its configuration")
     }
     do {
-      try self.init(id: id, configuration: RunConfiguration(decoding: bytes))
+      return try RunMachine(id: id, configuration: RunConfiguration(decoding: bytes))
     } catch let error as CodecError {
       throw RecoveryError.records(run: id, "its configuration is refused: \(error)")
     }
-    for record in records.dropFirst() { try replay(record) }
   }
 
   private mutating func replay(_ record: LedgerRecord) throws {

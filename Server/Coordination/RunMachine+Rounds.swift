@@ -165,10 +165,13 @@ extension RunMachine {
     perform(scheduler.handle(.failed(client: client), now: now), now, &effects)
   }
 
-  private func sync(from version: UInt32?) -> VersionSync {
+  private mutating func sync(from version: UInt32?) -> VersionSync {
     if version == round { return .none }
     if let version, let rounds = history.since(version) { return rounds }
-    return .snapshot(session.snapshot())
+    // Made once for all who need it.
+    let snapshot = snapshot ?? Blob(session.snapshot())
+    self.snapshot = snapshot
+    return .snapshot(snapshot)
   }
 
   private mutating func aggregate(
@@ -263,18 +266,21 @@ extension RunMachine {
 
   /// Turns to the next version; what the round held is part of it now.
   mutating func advance(to digest: Digest, _ contributions: [Contribution]) {
-    history.append(
-      contributions.map {
-        .init(
+    snapshot = nil
+    if let advance = session.advance() {
+      history.append(Blob(advance), budget: advance.count * RoundHistory.mostAdvances)
+    } else {
+      let parts = contributions.map {
+        VersionSync.Part(
           client: $0.task.client,
           base: $0.task.round,
           weight: $0.weight,
           steps: UInt32($0.task.steps),
           payload: $0.payload
         )
-      },
-      budget: session.snapshot().count
-    )
+      }
+      history.append(parts, budget: session.snapshot().count)
+    }
     round += 1
     digests.append(digest)
     failed = []

@@ -68,6 +68,8 @@ struct RunMachine: Sendable {
   /// Digests of the versions 0...round, once the base is known.
   var digests: [Digest] = []
   var history = RoundHistory()
+  /// `session.snapshot()` of the current version, once it is needed.
+  var snapshot: Blob?
   /// The latest task of each client that has one.
   var tasks: [UInt32: OpenTask] = [:]
   /// Contributions whose commit is under way.

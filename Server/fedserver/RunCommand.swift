@@ -33,10 +33,10 @@ let runCommand = Command(
   // Before any thread begins, so that all of them leave the signals to this one.
   let signals = StopSignals()
   let authority = try CertificateAuthority.open(in: folder.authority)
-  let ledger = try Ledger(path: folder.ledger)
-  var records: [(run: UInt32, records: [LedgerRecord])] = []
-  for run in try ledger.runs() { records.append((run, try ledger.records(of: run))) }
-  let machine = try CoordinatorMachine(recovering: records, software: "fedserver 0.1")
+  let ledger = try Ledger(path: folder.ledger, blobs: folder.blobs)
+  let machine = try CoordinatorMachine(recovering: ledger, software: "fedserver 0.1")
+  let storeLoop = try EventLoop()
+  let store = try PartStore(folder: folder.blobs, namesWhole: true, loop: storeLoop)
   let loops = (coordination: try EventLoop(), disk: try EventLoop())
   let modelLoop = try EventLoop()
   let service = CoordinationService(
@@ -63,6 +63,9 @@ let runCommand = Command(
     case .server, .stranger: nil
     }
   }
+  configuration.transfers = TransferSettings(store: store) { kind, identity in
+    if case .client = identity { Message.transferLimit(kind, from: .client) } else { nil }
+  }
   configuration.onRefusal = { log.warning("\($0) was not let in: \($1)") }
   let server: TransportServer
   do throws(TransportError) {
@@ -79,7 +82,7 @@ let runCommand = Command(
   service.drain { quiet.open() }
   quiet.wait()
   server.shutdown(retryAfter: .seconds(retry))
-  for loop in [loops.coordination, loops.disk, modelLoop] { loop.stop() }
+  for loop in [loops.coordination, loops.disk, storeLoop, modelLoop] { loop.stop() }
   log.info("stopped")
   return signal == SIGINT ? .interrupted : .ok
 }

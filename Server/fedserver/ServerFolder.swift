@@ -9,6 +9,7 @@ import Transport
 ///
 ///     FOLDER/authority/      certificate authority, enrolled clients
 ///     FOLDER/ledger.sqlite   every run
+///     FOLDER/blobs/          great payloads of the runs, and what has come of those under way
 ///     FOLDER/server.json     where it listens
 ///     FOLDER/admin.sock      while it runs: orders of its own user
 struct ServerFolder {
@@ -34,6 +35,7 @@ struct ServerFolder {
 
   var authority: String { "\(path)/authority" }
   var ledger: String { "\(path)/ledger.sqlite" }
+  var blobs: String { "\(path)/blobs" }
   var socket: String { "\(path)/admin.sock" }
   private var settings: String { "\(path)/server.json" }
 

@@ -8,14 +8,17 @@ import Codecs
 public struct Ledger: ~Copyable {
   private let insertion: SQLiteStatement
   private let database: SQLiteConnection
+  private let blobs: BlobFolder?
 
   /// The schema this program writes.
   static let schemaVersion: Int64 = 1
 
   /// Opens or creates the ledger at `path`; `:memory:` for one that is not kept.
   ///
+  /// - Parameter blobs: folder for great payloads, which lie in the file itself where it is nil. What
+  ///   no record refers to is removed.
   /// - Throws: `LedgerError` where the file cannot be opened or is of a newer schema.
-  public init(path: String) throws(LedgerError) {
+  public init(path: String, blobs folder: String? = nil) throws(LedgerError) {
     let opened = try SQLiteConnection.open(path: path)
     let version = try opened.query("PRAGMA user_version").first?.first
     switch version {
@@ -25,6 +28,7 @@ public struct Ledger: ~Copyable {
       throw .newerSchema(found: found, known: Self.schemaVersion)
     default: throw .unexpectedValue(column: "user_version")
     }
+    let kept = try Self.blobs(in: folder, of: opened)
     insertion = try SQLiteStatement(
       """
       INSERT INTO record (run, kind, round, client, body, checksum) VALUES (?, ?, ?, ?, ?, ?)
@@ -33,6 +37,18 @@ public struct Ledger: ~Copyable {
       in: opened
     )
     database = opened
+    blobs = kept
+  }
+
+  /// The folder of great payloads, without those whose commit never came.
+  private static func blobs(
+    in folder: String?,
+    of database: borrowing SQLiteConnection
+  ) throws(LedgerError) -> BlobFolder? {
+    guard let folder else { return nil }
+    let blobs = try BlobFolder(folder)
+    blobs.removeStrays(except: try references(in: database))
+    return blobs
   }
 
   /// Appends records in one transaction: all of them are durable when this returns, or none is.
@@ -41,10 +57,11 @@ public struct Ledger: ~Copyable {
   @discardableResult
   public func commit(_ records: [LedgerRecord]) throws(LedgerError) -> [Bool] {
     if records.isEmpty { return [] }
+    let bodies = try bodies(of: records)
     try database.execute("BEGIN IMMEDIATE")
     do throws(LedgerError) {
       var new: [Bool] = []
-      for record in records { new.append(try append(record)) }
+      for (record, body) in zip(records, bodies) { new.append(try append(record, body)) }
       try database.execute("COMMIT")
       return new
     } catch {
@@ -57,14 +74,22 @@ public struct Ledger: ~Copyable {
   /// Every record of a run in the order it was committed.
   ///
   /// - Throws: `LedgerError.corrupt` where a stored block does not match its checksum.
-  public func records(of run: UInt32) throws(LedgerError) -> [LedgerRecord] {
+  public func records(of run: UInt32) throws -> [LedgerRecord] {
+    var records: [LedgerRecord] = []
+    try forEachRecord(of: run) { records.append($0) }
+    return records
+  }
+
+  /// Hands out every record of a run in the order it was committed, great payloads one at a time.
+  ///
+  /// - Throws: `LedgerError.corrupt` where a stored block does not match its checksum, and whatever
+  ///   `body` throws.
+  public func forEachRecord(of run: UInt32, _ body: (LedgerRecord) throws -> Void) throws {
     let rows = try database.query(
       "SELECT id, body, checksum FROM record WHERE run = ? ORDER BY id",
       .integer(Int64(run))
     )
-    var records: [LedgerRecord] = []
-    for row in rows { records.append(try Self.decode(row)) }
-    return records
+    for row in rows { try body(try decode(row)) }
   }
 
   /// The runs in the ledger, oldest first.
@@ -112,9 +137,53 @@ public struct Ledger: ~Copyable {
     try database.execute("COMMIT")
   }
 
-  private func append(_ record: LedgerRecord) throws(LedgerError) -> Bool {
+  /// What the rows hold; great payloads are in their files, durable, when this returns.
+  private func bodies(of records: [LedgerRecord]) throws(LedgerError) -> [[UInt8]] {
+    var bodies: [[UInt8]] = []
+    var hasKept = false
+    for record in records {
+      guard let blobs, case .contribution(let run, let round, let client, let loss, let payload) = record,
+        payload.count >= BlobFolder.least
+      else {
+        bodies.append(record.encoded)
+        continue
+      }
+      let reference = BlobReference(
+        run: run,
+        round: round,
+        client: client,
+        loss: loss,
+        length: payload.count,
+        digest: try blobs.keep(payload)
+      )
+      hasKept = true
+      bodies.append(reference.encoded)
+    }
+    if hasKept { try blobs?.sync() }
+    return bodies
+  }
+
+  /// Names of the files that records refer to.
+  private static func references(
+    in database: borrowing SQLiteConnection
+  ) throws(LedgerError) -> Set<String> {
+    let rows = try database.query(
+      "SELECT body FROM record WHERE kind = ? AND substr(body, 1, 1) = ?",
+      .integer(Int64(LedgerRecord.Kind.contribution.rawValue)),
+      .blob([BlobReference.mark])
+    )
+    var names: Set<String> = []
+    for row in rows {
+      // One that cannot be read is told when its run is.
+      guard case .blob(let body)? = row.first, let found = try? BlobReference(decoding: body)
+      else { continue }
+      names.insert(found.digest.description)
+    }
+    return names
+  }
+
+  private func append(_ record: LedgerRecord, _ body: [UInt8]) throws(LedgerError) -> Bool {
     let key = record.key
-    let body = record.encoded
     try insertion.run([
       .integer(Int64(key.run)),
       .integer(Int64(record.kind.rawValue)),
@@ -126,7 +195,7 @@ public struct Ledger: ~Copyable {
     return database.changes == 1
   }
 
-  private static func decode(_ row: [SQLiteValue]) throws(LedgerError) -> LedgerRecord {
+  private func decode(_ row: [SQLiteValue]) throws(LedgerError) -> LedgerRecord {
     guard row.count == 3, case .integer(let id) = row[0], case .blob(let body) = row[1],
       case .blob(let checksum) = row[2]
     else { throw .unexpectedValue(column: "record") }
@@ -134,7 +203,18 @@ public struct Ledger: ~Copyable {
       throw .corrupt(table: "record", row: id)
     }
     do throws(CodecError) {
-      return try LedgerRecord(decoding: body)
+      guard body.first == BlobReference.mark else { return try LedgerRecord(decoding: body) }
+      let found = try BlobReference(decoding: body)
+      guard let payload = blobs?.load(found.digest, length: found.length) else {
+        throw CodecError.malformed(field: "payload", reason: "its file is missing or damaged")
+      }
+      return .contribution(
+        run: found.run,
+        round: found.round,
+        client: found.client,
+        loss: found.loss,
+        payload: payload
+      )
     } catch {
       throw .corrupt(table: "record", row: id)
     }

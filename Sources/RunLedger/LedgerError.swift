@@ -4,6 +4,8 @@
 public enum LedgerError: Error, Equatable, Sendable, CustomStringConvertible {
   /// SQLite failed: what was attempted, its code, its words.
   case database(attempt: String, code: Int32, message: String)
+  /// A file beside the ledger cannot be written: the call, the file, the system's words.
+  case file(call: String, path: String, reason: String)
   /// The file was written by a newer program.
   case newerSchema(found: Int64, known: Int64)
   /// A stored block no longer matches its checksum.
@@ -16,6 +18,7 @@ public enum LedgerError: Error, Equatable, Sendable, CustomStringConvertible {
     switch self {
     case .database(let attempt, let code, let message):
       "ledger: cannot \(attempt): \(message) (SQLite code \(code))"
+    case .file(let call, let path, let reason): "ledger: \(path): \(call): \(reason)"
     case .newerSchema(let found, let known):
       "ledger: schema version \(found) is newer than \(known); use the program that wrote it"
     case .corrupt(let table, let row):

@@ -12,6 +12,7 @@ final class ClientLoop: ConnectionOwner, @unchecked Sendable {
     let limits: ConnectionLimits
     let wall: TimeSource
     let limit: @Sendable (UInt8) -> Int?
+    let transfers: TransferSettings?
     let onRenewed: @Sendable (ClientIdentity) -> Void
     let onEvent: @Sendable (TransportEvent) -> Void
   }
@@ -45,6 +46,10 @@ final class ClientLoop: ConnectionOwner, @unchecked Sendable {
   }
 
   func send(_ frame: Frame) { connection?.send(frame) }
+
+  func send(_ kind: UInt8, _ pieces: [MessagePiece]) { connection?.send(kind, pieces) }
+
+  func withdraw(_ kind: UInt8) { connection?.withdraw(kind) }
 
   func leave(_ goodbye: Goodbye) { connection?.leave(goodbye) }
 
@@ -112,13 +117,18 @@ final class ClientLoop: ConnectionOwner, @unchecked Sendable {
       return .refused(Goodbye(.refused, "not the certificate of a server"))
     }
     let limit = settings.limit
-    return .known(.server) { kind in
-      switch ConnectionFrame(rawValue: kind) {
-      case .ping?, .pong?, .goodbye?, .granted?: ConnectionFrame(rawValue: kind)?.limit
-      case nil where kind >= ConnectionFrame.firstFree: limit(kind)
-      default: nil
-      }
-    }
+    let terms = TransferTerms(settings: settings.transfers, peer: .server)
+    return .known(
+      .server,
+      limit: { kind in
+        switch ConnectionFrame(rawValue: kind) {
+        case let frame? where [.ping, .pong, .goodbye, .granted].contains(frame): frame.limit
+        case let frame?: terms.limit(frame)
+        case nil: kind >= ConnectionFrame.firstFree ? limit(kind) : nil
+        }
+      },
+      transfers: terms
+    )
   }
 
   func moved(_ bytes: Traffic) {}

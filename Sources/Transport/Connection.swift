@@ -3,28 +3,6 @@ import Codecs
 import Glibc
 import WireProtocol
 
-/// What a connection asks and tells its owner, on the loop's thread.
-protocol ConnectionOwner: AnyObject {
-  /// TLS is set up: who is this?
-  func recognise(_ connection: Connection, _ certificate: Certificate?) -> Recognition
-  /// A frame for enrolment or renewal has come.
-  func control(_ connection: Connection, _ kind: ConnectionFrame, _ body: [UInt8])
-  /// Bytes have moved on the wire.
-  func moved(_ bytes: Traffic)
-  /// Something to tell the program.
-  func tell(_ connection: Connection, _ event: TransportEvent)
-  /// The connection is gone; told once.
-  func ended(_ connection: Connection, _ reason: CloseReason)
-}
-
-/// Who a peer is found to be.
-enum Recognition {
-  /// It may talk; the greatest bodies of the kinds it may send.
-  case known(PeerIdentity, limit: @Sendable (UInt8) -> Int?)
-  /// It may not.
-  case refused(Goodbye)
-}
-
 /// One connection, which moves bytes as its machine says.
 ///
 /// It lives on the thread of its loop.
@@ -57,6 +35,7 @@ final class Connection: LoopHandler {
   private var answered: UInt32 = 0
   /// What the owner knows to have moved.
   private var told = Traffic()
+  private var transfers: ChunkedTransfers?
   private var lastTraffic = Traffic()
 
   init(
@@ -122,6 +101,25 @@ final class Connection: LoopHandler {
   func send(_ frame: Frame) {
     guard machine.phase == .open || machine.phase == .enrolling else { return }
     queue.append(frame)
+    queued()
+  }
+
+  /// Queues a chunk, whose bytes are not copied.
+  func sendChunk(_ head: [UInt8], _ bytes: ArraySlice<UInt8>) {
+    guard machine.phase == .open else { return }
+    queue.append(kind: ConnectionFrame.chunk.rawValue, head: head, tail: bytes)
+    queued()
+  }
+
+  /// Sends a message as chunks that the other end asks for.
+  func send(_ kind: UInt8, _ pieces: [MessagePiece]) {
+    if machine.phase == .open { transfers?.send(kind, pieces) }
+  }
+
+  /// Takes back the messages of a kind that are not through yet.
+  func withdraw(_ kind: UInt8) { transfers?.withdraw(kind) }
+
+  private func queued() {
     let bytes = queue.bytes + staged.count
     if machine.isOverfull(bytes) { return end(.congested(queuedBytes: bytes)) }
     tellCongestion()
@@ -155,6 +153,8 @@ final class Connection: LoopHandler {
     decoder = FrameDecoder { _ in nil }
     queue = OutgoingQueue()
     staged = []
+    transfers?.end()
+    transfers = nil
     if isTold { owner?.tell(self, .closed(id, reason, traffic: lastTraffic)) }
     owner?.ended(self, reason)
   }
@@ -242,8 +242,9 @@ final class Connection: LoopHandler {
   private func establish(_ certificate: Certificate?) {
     self.certificate = certificate
     switch owner?.recognise(self, certificate) {
-    case .known(let identity, let limit)?:
+    case .known(let identity, let limit, let terms)?:
       self.identity = identity
+      transfers = terms.map { ChunkedTransfers($0, on: self) }
       decoder.limit = limit
       machine.established(recognised: identity != .stranger, now: loop.now)
       want([.read])
@@ -316,10 +317,17 @@ final class Connection: LoopHandler {
         violate("goodbye: \(error)")
       }
     case .question, .authority, .enrol, .renew, .granted: owner?.control(self, known, frame.body)
+    case .announce, .request, .chunk, .taken, .withdraw: transfers?.take(known, frame.body)
     }
   }
 
-  private func violate(_ what: String) {
+  /// A message has come in chunks.
+  func receive(_ kind: UInt8, _ body: [UInt8]) {
+    guard machine.phase == .open else { return }
+    owner?.tell(self, .received(id, kind: kind, body: body, traffic: traffic))
+  }
+
+  func violate(_ what: String) {
     leave(Goodbye(.violation, what), reason: .protocolViolation(what))
   }
 

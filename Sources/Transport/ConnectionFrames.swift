@@ -1,5 +1,6 @@
 // Apache-2.0.
 public import Codecs
+import WireProtocol
 
 /// Kinds of frames that belong to the connection itself; all below 16.
 ///
@@ -11,9 +12,15 @@ public import Codecs
 ///     6 enrol      client   EnrolmentRequest
 ///     7 renew      client   certificate request, DER; only with a certificate
 ///     8 granted    server   certificate of the client, DER
+///     9 announce   both     Announcement: a message that comes in chunks
+///     10 request   both     ChunkPlace: a chunk of it, please
+///     11 chunk     both     ChunkPlace.head, then the bytes
+///     12 taken     both     number varint: the message is here
+///     13 withdraw  both     number varint: the message will not come
 enum ConnectionFrame: UInt8, CaseIterable {
   case ping = 1
   case pong, goodbye, question, authority, enrol, renew, granted
+  case announce, request, chunk, taken, withdraw
 
   /// Lowest kind that the program above may use.
   static let firstFree: UInt8 = 16
@@ -25,6 +32,10 @@ enum ConnectionFrame: UInt8, CaseIterable {
     case .goodbye: 1024
     case .authority, .granted, .renew: 2048
     case .enrol: 2048 + 64
+    case .announce: Announcement.limit
+    case .request: ChunkPlace.headBytes + 4
+    case .chunk: ChunkPlace.headBytes + ChunkPlace.longest
+    case .taken, .withdraw: 8
     }
   }
 }

@@ -65,7 +65,12 @@ enum DurableFile {
 extension Descriptor {
   /// Writes all of `bytes` to a file.
   borrowing func writeAll(_ bytes: [UInt8], named path: String) throws(TransportError) {
-    var rest = bytes[...]
+    try writeAll(bytes[...], named: path)
+  }
+
+  /// Writes all of `bytes` to a file.
+  borrowing func writeAll(_ bytes: ArraySlice<UInt8>, named path: String) throws(TransportError) {
+    var rest = bytes
     while !rest.isEmpty {
       // SAFETY: the kernel reads the bytes of the slice.
       let count = unsafe rest.withUnsafeBytes { buffer in

@@ -88,12 +88,17 @@ final class Enrolment: ConnectionOwner, @unchecked Sendable {
   }
 
   func recognise(_ connection: Connection, _ certificate: Certificate?) -> Recognition {
-    .known(.server) { kind in
-      switch ConnectionFrame(rawValue: kind) {
-      case .authority?, .granted?, .goodbye?, .ping?, .pong?: ConnectionFrame(rawValue: kind)?.limit
-      default: nil
-      }
-    }
+    .known(
+      .server,
+      limit: { kind in
+        switch ConnectionFrame(rawValue: kind) {
+        case let frame? where [.authority, .granted, .goodbye, .ping, .pong].contains(frame):
+          frame.limit
+        default: nil
+        }
+      },
+      transfers: nil
+    )
   }
 
   func moved(_ bytes: Traffic) {}

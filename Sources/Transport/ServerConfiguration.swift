@@ -17,6 +17,8 @@ public struct ServerConfiguration: Sendable {
   public var mostStrangers: Int
   /// The greatest body in bytes of a kind from 16 on that a peer may send; nil: it may not.
   public var limit: @Sendable (UInt8, PeerIdentity) -> Int?
+  /// What may come in chunks; nil: nothing.
+  public var transfers: TransferSettings?
   /// The clock of deadlines.
   public var time: TimeSource
   /// Told of a peer that was not let in: its address and why; at most once a second.

@@ -64,6 +64,12 @@ final class ServerLoop: ConnectionOwner, @unchecked Sendable {
 
   func send(_ frame: Frame, to peer: PeerID) { connections[peer]?.send(frame) }
 
+  func send(_ kind: UInt8, _ pieces: [MessagePiece], to peer: PeerID) {
+    connections[peer]?.send(kind, pieces)
+  }
+
+  func withdraw(_ kind: UInt8, from peer: PeerID) { connections[peer]?.withdraw(kind) }
+
   func close(_ peer: PeerID, _ goodbye: Goodbye) { connections[peer]?.leave(goodbye) }
 
   /// Takes no more connections and says goodbye to all; tells `latch` when they are gone.
@@ -77,13 +83,18 @@ final class ServerLoop: ConnectionOwner, @unchecked Sendable {
     let limit = server.configuration.limit
     func known(_ identity: PeerIdentity) -> Recognition {
       if identity != .stranger { server.recognised() }
-      return .known(identity) { kind in
-        switch ConnectionFrame(rawValue: kind) {
-        case .ping?, .pong?, .goodbye?, .renew?: ConnectionFrame(rawValue: kind)?.limit
-        case nil where kind >= ConnectionFrame.firstFree: limit(kind, identity)
-        default: nil
-        }
-      }
+      let terms = TransferTerms(settings: server.configuration.transfers, peer: identity)
+      return .known(
+        identity,
+        limit: { kind in
+          switch ConnectionFrame(rawValue: kind) {
+          case let frame? where [.ping, .pong, .goodbye, .renew].contains(frame): frame.limit
+          case let frame?: terms.limit(frame)
+          case nil: kind >= ConnectionFrame.firstFree ? limit(kind, identity) : nil
+          }
+        },
+        transfers: terms
+      )
     }
     if connection.isPlain { return known(.administrator) }
     guard let certificate else { return Self.stranger }
@@ -104,12 +115,16 @@ final class ServerLoop: ConnectionOwner, @unchecked Sendable {
     return known(.client(name: name, serial: certificate.serial))
   }
 
-  private static let stranger = Recognition.known(.stranger) { kind in
-    switch ConnectionFrame(rawValue: kind) {
-    case .question?, .enrol?, .goodbye?: ConnectionFrame(rawValue: kind)?.limit
-    default: nil
-    }
-  }
+  private static let stranger = Recognition.known(
+    .stranger,
+    limit: { kind in
+      switch ConnectionFrame(rawValue: kind) {
+      case .question?, .enrol?, .goodbye?: ConnectionFrame(rawValue: kind)?.limit
+      default: nil
+      }
+    },
+    transfers: nil
+  )
 
   func control(_ connection: Connection, _ kind: ConnectionFrame, _ body: [UInt8]) {
     // A renewed certificate is too young for the next renewal; the others are asked for once.

@@ -25,6 +25,7 @@ public final class TransportClient: Sendable {
   /// - Parameters:
   ///   - identity: what to show; nil only for the administration socket.
   ///   - limit: the greatest body in bytes of a kind from 16 on that the server may send.
+  ///   - transfers: what may come in chunks; nil: nothing.
   ///   - onRenewed: a new certificate has come; keep it with `ClientIdentity.save`.
   ///   - onEvent: told on the loop's thread; must not block.
   public init(
@@ -34,6 +35,7 @@ public final class TransportClient: Sendable {
     time: TimeSource = .monotonic,
     wall: TimeSource = .wall,
     limit: @escaping @Sendable (UInt8) -> Int?,
+    transfers: TransferSettings? = nil,
     onRenewed: @escaping @Sendable (ClientIdentity) -> Void = { _ in },
     onEvent: @escaping @Sendable (TransportEvent) -> Void
   ) throws(TransportError) {
@@ -46,6 +48,7 @@ public final class TransportClient: Sendable {
         limits: limits,
         wall: wall,
         limit: limit,
+        transfers: transfers,
         onRenewed: onRenewed,
         onEvent: onEvent
       ),
@@ -62,6 +65,15 @@ public final class TransportClient: Sendable {
 
   /// Sends a frame; dropped where there is no connection.
   public func send(_ frame: Frame) { client.loop.submit { [client] in client.send(frame) } }
+
+  /// Sends a message in chunks that the server asks for; dropped where there is no connection, or where
+  /// the same message is under way.
+  public func send(kind: UInt8, pieces: [MessagePiece]) {
+    client.loop.submit { [client] in client.send(kind, pieces) }
+  }
+
+  /// Takes back the messages of a kind that travel in chunks and are not through yet.
+  public func withdraw(kind: UInt8) { client.loop.submit { [client] in client.withdraw(kind) } }
 
   /// Says goodbye and closes the connection.
   public func close(_ goodbye: Goodbye = Goodbye(.leaving, "the client is stopping")) {

@@ -108,6 +108,21 @@ public final class TransportServer: Sendable {
     loop.loop.submit { loop.send(frame, to: peer) }
   }
 
+  /// Sends a message in chunks that the peer asks for, each blob of it once in memory however many
+  /// peers it goes to; dropped where the peer is gone, or where the same message is under way.
+  public func send(to peer: PeerID, kind: UInt8, pieces: [MessagePiece]) {
+    guard peer.loop < loops.count else { return }
+    let loop = loops[peer.loop]
+    loop.loop.submit { loop.send(kind, pieces, to: peer) }
+  }
+
+  /// Takes back the messages of a kind that travel to a peer in chunks and are not through yet.
+  public func withdraw(kind: UInt8, from peer: PeerID) {
+    guard peer.loop < loops.count else { return }
+    let loop = loops[peer.loop]
+    loop.loop.submit { loop.withdraw(kind, from: peer) }
+  }
+
   /// Says goodbye to a peer and closes its connection.
   public func close(_ peer: PeerID, _ goodbye: Goodbye) {
     guard peer.loop < loops.count else { return }

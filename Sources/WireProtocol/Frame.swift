@@ -26,9 +26,13 @@ public struct Frame: Sendable, Equatable {
 
   /// The six bytes before the body.
   public var header: [UInt8] {
-    let length = UInt32(body.count)
-    return [kind, isCompressed ? 1 : 0]
-      + (0..<4).map { UInt8(truncatingIfNeeded: length >> (8 * $0)) }
+    Self.header(kind: kind, isCompressed: isCompressed, length: body.count)
+  }
+
+  /// The six bytes before a body of `length` bytes.
+  public static func header(kind: UInt8, isCompressed: Bool, length: Int) -> [UInt8] {
+    [kind, isCompressed ? 1 : 0]
+      + (0..<4).map { UInt8(truncatingIfNeeded: UInt32(length) >> (8 * $0)) }
   }
 
   /// Header and body.
@@ -66,7 +70,7 @@ public struct FrameDecoder: Sendable {
   /// Takes in bytes and returns the frames that are whole with them.
   ///
   /// - Throws: `FrameError`; the connection must be closed, since no frame boundary is known any more.
-  public mutating func feed(_ bytes: some Sequence<UInt8>) throws(FrameError) -> [Frame] {
+  public mutating func feed(_ bytes: ArraySlice<UInt8>) throws(FrameError) -> [Frame] {
     waiting.append(contentsOf: bytes)
     var frames: [Frame] = []
     var start = 0

@@ -63,9 +63,18 @@ extension Message {
       switch self {
       case .hello, .resend, .welcome, .acknowledged: 256
       case .ready, .failure, .runEnd: 8 << 10
-      case .result: 1 << 20
+      case .result: TaskResult.maximumPayload + (1 << 10)
       case .offer, .admin: 2 << 20
-      case .task, .reply: 64 << 20
+      case .task: VersionSync.maximumBytes + (1 << 16)
+      case .reply: 64 << 20
+      }
+    }
+
+    /// The largest body in bytes that travels in one frame.
+    public var frameLimit: Int {
+      switch self {
+      case .result, .task: Message.longestFrame
+      default: limit
       }
     }
 
@@ -88,10 +97,11 @@ extension Message {
     case tool
   }
 
-  /// The largest body that `sender` may send under `kind`, nil where it may not send the kind.
+  /// The largest body that `sender` may send under `kind` in one frame, nil where it may not send the
+  /// kind.
   public static func limit(_ kind: UInt8, from sender: Sender) -> Int? {
     guard let kind = Kind(rawValue: kind), kind.senders.contains(sender) else { return nil }
-    return kind.limit
+    return kind.frameLimit
   }
 
   /// Kind of the message.

@@ -150,7 +150,7 @@ public struct TaskResult: WireCodable, Equatable {
   public var meanLoss: Float { Float(bitPattern: meanLossBits) }
 
   /// Bytes of a payload at most.
-  public static let maximumPayload = 1 << 19
+  public static let maximumPayload = 256 << 20
 
   /// A result.
   public init(
@@ -184,13 +184,25 @@ public struct TaskResult: WireCodable, Equatable {
 
   /// Appends the message.
   public func encode(into writer: inout ByteWriter) {
+    encodeHead(into: &writer)
+    writer.write(block: payload)
+  }
+
+  /// The message in pieces, a great payload by reference.
+  var pieces: [MessagePiece] {
+    var writer = PieceWriter()
+    encodeHead(into: &writer.fields)
+    writer.write(block: Blob(payload))
+    return writer.finish()
+  }
+
+  private func encodeHead(into writer: inout ByteWriter) {
     writer.write(number: run)
     writer.write(number: round)
     digest.encode(into: &writer)
     writer.write(meanLossBits)
     writer.write(number: skippedSteps)
     writer.write(number: clippedSteps)
-    writer.write(block: payload)
   }
 }
 

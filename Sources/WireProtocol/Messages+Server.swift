@@ -105,9 +105,23 @@ public struct TaskOrder: WireCodable, Equatable {
 
   /// Appends the message.
   public func encode(into writer: inout ByteWriter) {
+    encodeHead(into: &writer)
+    sync.encode(into: &writer)
+  }
+
+  /// The message in pieces, great blocks by reference.
+  var pieces: [MessagePiece] {
+    var head = ByteWriter()
+    encodeHead(into: &head)
+    var pieces = sync.pieces
+    guard case .bytes(let first)? = pieces.first else { return [.bytes(head.bytes)] + pieces }
+    pieces[0] = .bytes(head.bytes + first)
+    return pieces
+  }
+
+  private func encodeHead(into writer: inout ByteWriter) {
     for field in [run, round, client, steps, deadline] { writer.write(number: field) }
     digest.encode(into: &writer)
-    sync.encode(into: &writer)
   }
 }
 

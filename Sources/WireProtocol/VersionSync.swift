@@ -8,6 +8,8 @@ public import Codecs
 ///         contributions varint, each client varint | age varint | weight varint
 ///                                    | steps varint | payload: varint length, bytes
 ///     2 | snapshot: varint length, bytes      restore this state
+///     3 | first round varint | rounds varint  advance by each, oldest first:
+///         varint length, bytes
 public enum VersionSync: WireCodable, Equatable {
   /// One client's part of a round that was folded.
   public struct Part: Sendable, Equatable {
@@ -37,10 +39,12 @@ public enum VersionSync: WireCodable, Equatable {
   /// The rounds from `first` on.
   case rounds(first: UInt32, [[Part]])
   /// A snapshot of the state.
-  case snapshot([UInt8])
+  case snapshot(Blob)
+  /// What `AlgorithmSession.advance` made of the rounds from `first` on.
+  case advances(first: UInt32, [Blob])
 
-  /// Bytes of a snapshot at most.
-  public static let maximumSnapshot = 63 << 20
+  /// Bytes of a snapshot, or of all advances, at most.
+  public static let maximumBytes = 1 << 30
 
   /// Reads the value.
   public init(from reader: inout ByteReader) throws(CodecError) {
@@ -62,8 +66,17 @@ public enum VersionSync: WireCodable, Equatable {
         rounds.append(folded)
       }
       self = .rounds(first: first, rounds)
-    case 2: self = .snapshot(try reader.readBlock(limit: Self.maximumSnapshot, "snapshot"))
-    case let code: throw .outOfRange(field: "sync", value: "\(code)", allowed: "0...2")
+    case 2:
+      self = .snapshot(Blob(try reader.readBlock(limit: Self.maximumBytes, "snapshot")))
+    case 3:
+      let first = try reader.readNumber("first round")
+      let count = try reader.readCount(limit: reader.remaining, field: "rounds")
+      var rounds: [Blob] = []
+      for _ in 0..<count {
+        rounds.append(Blob(try reader.readBlock(limit: Self.maximumBytes, "advance")))
+      }
+      self = .advances(first: first, rounds)
+    case let code: throw .outOfRange(field: "sync", value: "\(code)", allowed: "0...3")
     }
   }
 
@@ -83,10 +96,26 @@ public enum VersionSync: WireCodable, Equatable {
           writer.write(block: part.payload)
         }
       }
-    case .snapshot(let bytes):
-      writer.write(UInt8(2))
-      writer.write(block: bytes)
+    case .snapshot, .advances:
+      for piece in pieces { writer.write(bytes: piece.bytes) }
     }
+  }
+
+  /// The value in pieces, great blocks by reference.
+  var pieces: [MessagePiece] {
+    var writer = PieceWriter()
+    switch self {
+    case .none, .rounds: encode(into: &writer.fields)
+    case .snapshot(let blob):
+      writer.fields.write(UInt8(2))
+      writer.write(block: blob)
+    case .advances(let first, let rounds):
+      writer.fields.write(UInt8(3))
+      writer.fields.write(number: first)
+      writer.fields.write(count: rounds.count)
+      for round in rounds { writer.write(block: round) }
+    }
+    return writer.finish()
   }
 
   private static func part(

@@ -93,6 +93,43 @@ import Testing
     #expect(throws: CodecError.self) { _ = try LedgerRecord(decoding: hostile) }
   }
 
+  @Test func `a great payload lies in a file of its own and comes back the same`() throws {
+    let folder = TemporaryFolder()
+    let (path, blobs) = ("\(folder.path)/ledger", "\(folder.path)/blobs")
+    let payload = (0..<300_000).map { UInt8(truncatingIfNeeded: $0 &* 7 >> 3) }
+    let name = Digest.sha256(of: payload).description
+    let great = LedgerRecord.contribution(run: 1, round: 0, client: 1, loss: 2, payload: payload)
+    let small = LedgerRecord.contribution(run: 1, round: 0, client: 2, loss: 2, payload: [1])
+    do {
+      let ledger = try Ledger(path: path, blobs: blobs)
+      #expect(try ledger.commit([great, small]) == [true, true])
+      #expect(try ledger.commit([great]) == [false])
+    }
+    #expect(LedgerFile.size("\(blobs)/\(name)") == payload.count)
+    #expect(try #require(LedgerFile.size(path)) < payload.count)
+    let ledger = try Ledger(path: path, blobs: blobs)
+    #expect(Self.bytes(try ledger.records(of: 1)) == Self.bytes([great, small]))
+    // A byte of the file changes, then the file is gone: the row is named, nothing is made up.
+    for damage in [true, false] {
+      try LedgerFile.damage("\(blobs)/\(name)", removes: !damage)
+      #expect(throws: LedgerError.corrupt(table: "record", row: 1)) { try ledger.records(of: 1) }
+    }
+  }
+
+  @Test func `a block that has arrived becomes the ledger's own`() throws {
+    let folder = TemporaryFolder()
+    let (path, blobs) = ("\(folder.path)/ledger", "\(folder.path)/blobs")
+    let ledger = try Ledger(path: path, blobs: blobs)
+    let payload = [UInt8](repeating: 3, count: 100_000)
+    let name = Digest.sha256(of: payload).description
+    try LedgerFile.write(payload, to: "\(blobs)/\(name).whole")
+    let record = LedgerRecord.contribution(run: 1, round: 0, client: 1, loss: 2, payload: payload)
+    try ledger.commit([record])
+    #expect(LedgerFile.size("\(blobs)/\(name).whole") == nil)
+    #expect(LedgerFile.size("\(blobs)/\(name)") == payload.count)
+    #expect(Self.bytes(try ledger.records(of: 1)) == Self.bytes([record]))
+  }
+
   static func withTemporaryFile(_ body: (String) throws -> Void) throws {
     var template = Array("/tmp/samara-ledger-XXXXXX".utf8CString)
     guard unsafe mkdtemp(&template) != nil else { throw LedgerTestFailure.noFolder }
@@ -105,4 +142,30 @@ import Testing
   }
 
   enum LedgerTestFailure: Error { case noFolder }
+}
+
+/// Files as the tests want them.
+enum LedgerFile {
+  static func size(_ path: String) -> Int? {
+    var status = stat()
+    return unsafe stat(path, &status) == 0 ? Int(status.st_size) : nil
+  }
+
+  static func write(_ bytes: [UInt8], to path: String) throws {
+    let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
+    defer { close(descriptor) }
+    let count = unsafe Glibc.write(descriptor, bytes, bytes.count)
+    try #require(count == bytes.count)
+  }
+
+  /// Changes a byte of a file, or removes it.
+  static func damage(_ path: String, removes: Bool) throws {
+    if removes {
+      try #require(unsafe unlink(path) == 0)
+    } else {
+      let descriptor = unsafe open(path, O_WRONLY)
+      defer { close(descriptor) }
+      try #require(unsafe pwrite(descriptor, [0xFF as UInt8], 1, 77) == 1)
+    }
+  }
 }

@@ -157,7 +157,7 @@ import WireProtocol
     let last = present.handle(.received(.acknowledged(run: 1, round: 3)))
     let kept = try #require(Self.kept(last))
     let synced: [VersionSync] = [
-      .rounds(first: 0, course.rounds), .snapshot(course.session.snapshot()),
+      .rounds(first: 0, course.rounds), .snapshot(Blob(course.session.snapshot())),
     ]
     for sync in synced {
       var (late, _) = Self.ready(course)
@@ -202,11 +202,11 @@ import WireProtocol
       Self.sent(machine.handle(.received(course.task(.none)))) == [.resend(run: 1)]
     )
     let again = Self.sent(
-      machine.handle(.received(course.task(.snapshot(wrong.session.snapshot()))))
+      machine.handle(.received(course.task(.snapshot(Blob(wrong.session.snapshot())))))
     )
     #expect(again.map(\.kind) == [.failure])
     #expect(!machine.isTraining)
-    let right = machine.handle(.received(course.task(.snapshot(course.session.snapshot()))))
+    let right = machine.handle(.received(course.task(.snapshot(Blob(course.session.snapshot())))))
     #expect(Self.order(right) != nil)
   }
 

@@ -56,7 +56,10 @@ extension VirtualFederation.VirtualClient {
     guard var session else { return [] }
     switch order.sync {
     case .none: break
-    case .snapshot(let bytes): try session.restore(bytes)
+    case .snapshot(let blob): try session.restore(blob.bytes)
+    case .advances(let first, let rounds):
+      guard first == version else { return [.resend(run: order.run)] }
+      for round in rounds { try session.advance(by: round.bytes) }
     case .rounds(let first, let rounds):
       guard first == version else { return [.resend(run: order.run)] }
       for (offset, parts) in rounds.enumerated() {

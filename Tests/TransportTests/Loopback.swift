@@ -112,6 +112,11 @@ struct LoopbackServer: Sendable {
   let server: TransportServer
   let events = EventQueue()
   let refusals = Refusals()
+  /// Where messages in chunks gather, at the server and at its clients.
+  let storeLoop: EventLoop
+
+  /// The longest message that may come in chunks.
+  static let longestTransfer = 64 << 20
 
   init(
     loops: Int = 1,
@@ -120,7 +125,9 @@ struct LoopbackServer: Sendable {
     limit: Int = 1 << 20,
     time: TimeSource = .monotonic,
     wall: TimeSource = .wall,
-    mostConnections: Int = 1000
+    mostConnections: Int = 1000,
+    parts: PartStore.Limits = PartStore.Limits(),
+    partsClock: TimeSource = .wall
   ) throws {
     let folder = TemporaryFolder()
     try self.init(
@@ -131,7 +138,9 @@ struct LoopbackServer: Sendable {
       mostStrangers: mostStrangers,
       limit: limit,
       time: time,
-      mostConnections: mostConnections
+      mostConnections: mostConnections,
+      parts: parts,
+      partsClock: partsClock
     )
   }
 
@@ -145,9 +154,12 @@ struct LoopbackServer: Sendable {
     mostStrangers: Int = 1024,
     limit: Int = 1 << 20,
     time: TimeSource = .monotonic,
-    mostConnections: Int = 1000
+    mostConnections: Int = 1000,
+    parts: PartStore.Limits = PartStore.Limits(),
+    partsClock: TimeSource = .wall
   ) throws {
     self.folder = folder
+    storeLoop = try EventLoop()
     self.authority = authority
     var configuration = ServerConfiguration(
       addresses: [address],
@@ -159,6 +171,16 @@ struct LoopbackServer: Sendable {
       time: time,
       limit: { kind, _ in kind < 100 ? limit : nil }
     )
+    let store = try PartStore(
+      folder: "\(folder.path)/blobs",
+      limits: parts,
+      namesWhole: true,
+      loop: storeLoop,
+      wall: partsClock
+    )
+    configuration.transfers = TransferSettings(store: store) { kind, identity in
+      identity != .administrator && kind < 100 ? Self.longestTransfer : nil
+    }
     configuration.onRefusal = { [refusals] in refusals.add($0, $1) }
     server = try TransportServer(
       configuration,
@@ -184,13 +206,19 @@ struct LoopbackServer: Sendable {
     onRenewed: @escaping @Sendable (ClientIdentity) -> Void = { _ in },
     events: EventQueue
   ) throws -> TransportClient {
-    try TransportClient(
+    let store = try PartStore(
+      folder: "\(folder.path)/\(identity.name)-parts",
+      namesWhole: false,
+      loop: storeLoop
+    )
+    return try TransportClient(
       .server(server.addresses),
       identity: identity,
       limits: limits,
       time: time,
       wall: wall,
       limit: { $0 < 100 ? 1 << 26 : nil },
+      transfers: TransferSettings(store: store) { _, _ in Self.longestTransfer },
       onRenewed: onRenewed,
       onEvent: events.handler
     )

@@ -24,5 +24,6 @@ public let fuzzTargets: [FuzzTarget] = [
   certificateFuzzTarget,
   tokenFuzzTarget,
   messageFuzzTarget,
+  transferFuzzTarget,
   rowsFuzzTarget,
 ]
