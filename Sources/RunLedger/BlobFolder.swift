@@ -16,7 +16,9 @@ struct BlobFolder {
 
   init(_ path: String) throws(LedgerError) {
     self.path = path
-    guard unsafe mkdir(path, 0o700) == 0 || errno == EEXIST else { throw Self.failure("mkdir", path) }
+    guard unsafe mkdir(path, 0o700) == 0 || errno == EEXIST else {
+      throw Self.failure("mkdir", path)
+    }
   }
 
   /// Makes the bytes durable, but for the folder's entry, which `sync` does; their name.
@@ -64,7 +66,11 @@ struct BlobFolder {
     // SAFETY: the kernel writes at most as many bytes as it is told, which there is room for.
     let bytes = unsafe [UInt8](unsafeUninitializedCapacity: length) { buffer, filled in
       while filled < length {
-        let count = unsafe read(number, buffer.baseAddress.map { unsafe $0 + filled }, length - filled)
+        let count = unsafe read(
+          number,
+          buffer.baseAddress.map { unsafe $0 + filled },
+          length - filled
+        )
         if count <= 0 { break }
         filled += count
       }
@@ -115,7 +121,7 @@ struct BlobFolder {
   }
 }
 
-/// A contribution whose payload lies in a file, in the ledger's row:
+/// A contribution whose payload lies in a file, as the ledger's row has it.
 ///
 ///     9 | run varint | round varint | client varint | loss f32 | length varint | SHA-256 32
 struct BlobReference: WireCodable {

@@ -142,7 +142,8 @@ public struct Ledger: ~Copyable {
     var bodies: [[UInt8]] = []
     var hasKept = false
     for record in records {
-      guard let blobs, case .contribution(let run, let round, let client, let loss, let payload) = record,
+      guard let blobs,
+        case .contribution(let run, let round, let client, let loss, let payload) = record,
         payload.count >= BlobFolder.least
       else {
         bodies.append(record.encoded)

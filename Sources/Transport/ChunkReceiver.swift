@@ -2,7 +2,9 @@
 import Codecs
 import WireProtocol
 
-/// The messages that come in chunks at one end of a connection. A value: it touches no file.
+/// The messages that come in chunks at one end of a connection.
+///
+/// A value: it touches no file.
 ///
 ///     announced ─▶ begin ─▶ opened ─▶ request … chunk ─▶ write … written ─▶ finish ─▶ finished ─┐
 ///                   ▲                                                                          │

@@ -2,8 +2,9 @@
 import Codecs
 import WireProtocol
 
-/// The messages that one end of a connection sends in chunks: announced once, sent as they are asked
-/// for. A value: it touches no socket.
+/// The messages that one end of a connection sends in chunks.
+///
+/// Each is announced once and sent as it is asked for. A value: it touches no socket.
 struct ChunkSender {
   private struct Message {
     let announcement: Announcement

@@ -112,10 +112,15 @@ final class ChunkedTransfers: @unchecked Sendable {
       case .take(let number): tell(.taken, number)
       case .release: releasePart()
       case .begin(let digest, let length):
-        store.begin(owner, digest, length: length, then: answer(orElse: store.release) { me, part in
-          me.part = part
-          return me.receiver.opened(kept: part.kept)
-        })
+        store.begin(
+          owner,
+          digest,
+          length: length,
+          then: answer(orElse: store.release) { me, part in
+            me.part = part
+            return me.receiver.opened(kept: part.kept)
+          }
+        )
       case .write(let bytes):
         guard let part else { return }
         store.append(bytes, to: part, then: answer { me, _ in me.receiver.written(bytes.count) })
@@ -124,11 +129,15 @@ final class ChunkedTransfers: @unchecked Sendable {
         self.part = nil
         store.finish(part, then: answer { me, _ in me.receiver.finished() })
       case .assemble(let pieces):
-        store.assemble(pieces, of: owner, then: answer { me, body in
-          let kind = me.receiver.current?.kind
-          if let kind { me.connection?.receive(kind, body) }
-          return me.receiver.assembled()
-        })
+        store.assemble(
+          pieces,
+          of: owner,
+          then: answer { me, body in
+            let kind = me.receiver.current?.kind
+            if let kind { me.connection?.receive(kind, body) }
+            return me.receiver.assembled()
+          }
+        )
       }
     }
   }

@@ -5,7 +5,7 @@ import Synchronization
 public import Telemetry
 import WireProtocol
 
-/// Where great blocks gather while they arrive, in files of one folder:
+/// Where great blocks gather while they arrive, in files of one folder.
 ///
 ///     DIGEST.OWNER.part    what has come of a block that OWNER sends, from its first byte on
 ///     DIGEST.whole         a second name of one that is complete and is what its name says

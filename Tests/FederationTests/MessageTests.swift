@@ -65,6 +65,7 @@ import WireProtocol
     order(.none),
     order(.rounds(first: 4, [[part, part], [], [part]])),
     order(.snapshot([5, 6, 7])),
+    order(.advances(first: 5, [[1], [2, 3]])),
     .acknowledged(run: 1, round: 300),
     .runEnd(
       RunEnd(run: 1, outcome: .stopped, rounds: 3, digest: digest, reason: "asked to")
@@ -100,7 +101,10 @@ import WireProtocol
     #expect(Message.limit(Message.Kind.task.rawValue, from: .client) == nil)
     #expect(Message.limit(Message.Kind.admin.rawValue, from: .client) == nil)
     #expect(Message.limit(Message.Kind.result.rawValue, from: .server) == nil)
-    #expect(Message.limit(Message.Kind.result.rawValue, from: .client) == 1 << 20)
+    #expect(Message.limit(Message.Kind.result.rawValue, from: .client) == Message.longestFrame)
+    #expect(Message.transferLimit(Message.Kind.result.rawValue, from: .client) ?? 0 > 256 << 20)
+    #expect(Message.transferLimit(Message.Kind.task.rawValue, from: .client) == nil)
+    #expect(Message.transferLimit(Message.Kind.offer.rawValue, from: .server) == nil)
     #expect(Message.limit(200, from: .client) == nil)
   }
 
@@ -113,6 +117,24 @@ import WireProtocol
         try Message(kind: Message.Kind.task.rawValue, body: head + tail)
       }
     }
+  }
+
+  @Test func `a great block is a piece of its own, shared and not copied`() throws {
+    let great = Blob([UInt8](repeating: 7, count: Blob.least))
+    let syncs: [(VersionSync, blobs: Int)] = [
+      (.snapshot(great), 1), (.advances(first: 5, [great, [1, 2], great]), 2), (.none, 0),
+    ]
+    for (sync, count) in syncs {
+      let message = Self.order(sync)
+      let shared = message.pieces.filter {
+        if case .blob(let blob) = $0 { blob === great } else { false }
+      }
+      #expect(shared.count == count)
+      #expect(message.pieces.flatMap(\.bytes) == message.body)
+      #expect(try Message(kind: message.kind.rawValue, body: message.body) == message)
+    }
+    let result = Message.result(Self.result(steps: Blob.least))
+    #expect(result.pieces.count == 2 && result.pieces.flatMap(\.bytes) == result.body)
   }
 
   @Test func `an upload of 200 steps is small`() {

@@ -17,8 +17,8 @@ import WireProtocol
     /// Bytes to the sender.
     var requests: [ChunkPlace] = []
     var taken: [UInt32] = []
-    /// Work of the disk that is not done yet.
-    var disk: [ChunkReceiver.Action] = []
+    /// Work of the disk that is not done yet, and the step it is for.
+    var disk: [(action: ChunkReceiver.Action, step: [Int]?)] = []
     var chunksHeld = 0
 
     mutating func perform(_ actions: [ChunkReceiver.Action]) {
@@ -33,8 +33,8 @@ import WireProtocol
           chunksHeld = 0
         case .write:
           chunksHeld += 1
-          disk.append(action)
-        default: disk.append(action)
+          disk.append((action, receiver.step))
+        default: disk.append((action, receiver.step))
         }
       }
     }
@@ -42,7 +42,10 @@ import WireProtocol
     /// One piece of work of the disk.
     mutating func work() {
       guard !disk.isEmpty else { return }
-      switch disk.removeFirst() {
+      let (action, step) = disk.removeFirst()
+      // What was asked for a message that is withdrawn since.
+      guard step == receiver.step else { return }
+      switch action {
       case .begin(let digest, _):
         open = (digest, parts[digest] ?? [])
         perform(receiver.opened(kept: open?.bytes.count ?? 0))
@@ -70,7 +73,8 @@ import WireProtocol
   }
 
   @Test(arguments: 1...40 as ClosedRange<UInt64>)
-  func `whatever the order of disk and wire, what is not withdrawn comes whole`(seed: UInt64) throws {
+  func `whatever the order of disk and wire, what is not withdrawn comes whole`(seed: UInt64) throws
+  {
     var random = TestRandom(seed)
     var sender = ChunkSender()
     var reader = Reader()
@@ -97,14 +101,15 @@ import WireProtocol
         }
         expected[made.number] = pieces.flatMap(\.bytes)
         line.append(.announce(made))
-      case 1, 2, 3: if !line.isEmpty {
-        switch line.removeFirst() {
-        case .announce(let announcement):
-          reader.perform(try reader.receiver.announced(announcement, limit: 1 << 30))
-        case .chunk(let body): reader.perform(try reader.receiver.chunk(body))
-        case .withdraw(let number): reader.perform(reader.receiver.withdrawn(number))
+      case 1, 2, 3:
+        if !line.isEmpty {
+          switch line.removeFirst() {
+          case .announce(let announcement):
+            reader.perform(try reader.receiver.announced(announcement, limit: 1 << 30))
+          case .chunk(let body): reader.perform(try reader.receiver.chunk(body))
+          case .withdraw(let number): reader.perform(reader.receiver.withdrawn(number))
+          }
         }
-      }
       case 4, 5: reader.work()
       default:
         if !reader.requests.isEmpty {
@@ -125,7 +130,8 @@ import WireProtocol
   @Test func `many pieces become few`() throws {
     var sender = ChunkSender()
     let pieces = (0..<200).map { MessagePiece.bytes([UInt8($0)]) }
-    let (announcement, _) = try #require(sender.announce(18, pieces))
+    let announced = sender.announce(18, pieces)
+    let (announcement, _) = try #require(announced)
     #expect(announcement.pieces.count == 1 && announcement.length == 200)
     let whole = Announcement(number: 1, kind: 1, pieces: announcement.pieces)
     #expect(try Announcement(decoding: whole.encoded) == whole)

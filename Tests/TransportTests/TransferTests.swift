@@ -142,7 +142,9 @@ struct TransferTests {
     server.server.shutdown(retryAfter: nil)
   }
 
-  @Test func `a block that is not what its digest says ends the connection and is gone`() async throws {
+  @Test func `a block that is not what its digest says ends the connection and is gone`()
+    async throws
+  {
     let peer = try peer(try server.enrol("carol"))
     let bytes = Self.bytes(1000)
     peer.send(Self.announcement([.blob(Digest.sha256(of: [0]), length: bytes.count)]))
@@ -152,7 +154,9 @@ struct TransferTests {
     server.server.shutdown(retryAfter: nil)
   }
 
-  @Test func `what was not asked for, or is not there to be asked for, ends the connection`() async throws {
+  @Test func `what was not asked for, or is not there to be asked for, ends the connection`()
+    async throws
+  {
     let identity = try server.enrol("dave")
     let bytes = Self.bytes(1000)
     let good = ChunkPlace(number: 1, piece: 0, offset: 0, count: 1000)
@@ -225,7 +229,9 @@ struct TransferTests {
       let name = "\(Digest.sha256(of: bytes))"
       await until {
         files(".part").contains { name == $0.prefix(64) }
-          && PartFileSize.of("\(server.folder.path)/blobs/\(files(".part").first { name == $0.prefix(64) } ?? "")")
+          && PartFileSize.of(
+            "\(server.folder.path)/blobs/\(files(".part").first { name == $0.prefix(64) } ?? "")"
+          )
             == ChunkPlace.longest
       }
       peer.close()

@@ -1,4 +1,5 @@
 // Apache-2.0.
+import Codecs
 import WireProtocol
 
 /// Announcements and requests of chunks: what is read is bounded and is written as the same bytes.
