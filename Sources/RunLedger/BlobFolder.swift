@@ -123,7 +123,7 @@ struct BlobFolder {
 
 /// A contribution whose payload lies in a file, as the ledger's row has it.
 ///
-///     9 | run varint | round varint | client varint | loss f32 | length varint | SHA-256 32
+///     0xC0 | run varint | round varint | client varint | loss f32 | length varint | SHA-256 32
 struct BlobReference: WireCodable {
   let run: UInt32
   let round: UInt32
@@ -133,7 +133,7 @@ struct BlobReference: WireCodable {
   let digest: Digest
 
   /// Beyond the kinds of `LedgerRecord`.
-  static let mark: UInt8 = 9
+  static let mark: UInt8 = 0xC0
 
   init(run: UInt32, round: UInt32, client: UInt32, loss: Float, length: Int, digest: Digest) {
     self.run = run
