@@ -145,6 +145,10 @@ public final class CoordinationService: Sendable {
       switch action {
       case .send(let number, let message):
         if let peer = state.peers[number] { send(message, to: peer) }
+      case .broadcast(let numbers, let message):
+        for number in numbers {
+          if let peer = state.peers[number] { send(message, to: peer) }
+        }
       case .close(let number):
         if let peer = state.peers[number] {
           state.server?.close(peer, Goodbye(.violation, "closed by the server"))

@@ -71,6 +71,8 @@ public struct VersionScore: Sendable, Equatable {
 public enum CoordinatorAction: Sendable {
   /// Send a message.
   case send(PeerNumber, Message)
+  /// Send one message to many.
+  case broadcast([PeerNumber], Message)
   /// Close a connection, after what was sent.
   case close(PeerNumber)
   /// Make records durable, in this order, and answer with `committed`.

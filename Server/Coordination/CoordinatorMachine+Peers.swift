@@ -67,9 +67,9 @@ extension CoordinatorMachine {
 
   /// Offers a run to every client that has said hello.
   func offerToAll(_ run: UInt32, _ effects: inout Effects) {
-    for (peer, state) in peers.sorted(by: { $0.key < $1.key }) where state.hasGreeted {
-      offer(run, to: peer, &effects)
-    }
+    let greeted = peers.filter { $0.value.hasGreeted }.keys.sorted()
+    guard let offer = offer(of: run) else { return }
+    effects.steps.append(.act(.broadcast(greeted, offer)))
   }
 
   private mutating func greet(
@@ -90,15 +90,12 @@ extension CoordinatorMachine {
     peers[peer]?.hasGreeted = true
     effects.send(peer, .welcome(Welcome(software: software)))
     if let end = runs[hello.run]?.outcome { effects.send(peer, .runEnd(end)) }
-    if let active { offer(active, to: peer, &effects) }
+    if let active, let offer = offer(of: active) { effects.send(peer, offer) }
   }
 
-  private func offer(_ id: UInt32, to peer: PeerNumber, _ effects: inout Effects) {
-    guard let run = runs[id], run.phase == .gathering || run.phase == .training else { return }
-    effects.send(
-      peer,
-      .offer(RunOffer(run: id, configuration: run.configuration.encoded))
-    )
+  private func offer(of id: UInt32) -> Message? {
+    guard let run = runs[id], run.phase == .gathering || run.phase == .training else { return nil }
+    return .offer(RunOffer(run: id, configuration: run.encodedConfiguration))
   }
 
   private func refuse(_ peer: PeerNumber, _ text: String, _ effects: inout Effects) {

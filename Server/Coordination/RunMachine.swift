@@ -52,6 +52,8 @@ struct RunMachine: Sendable {
 
   let id: UInt32
   let configuration: RunConfiguration
+  /// As clients are offered it.
+  let encodedConfiguration: [UInt8]
   var phase = Phase.preparing
   var session: any AlgorithmSession
   var scheduler: any Scheduler
@@ -93,6 +95,7 @@ struct RunMachine: Sendable {
   init(id: UInt32, configuration: RunConfiguration) throws {
     self.id = id
     self.configuration = configuration
+    encodedConfiguration = configuration.encoded
     session = try AlgorithmCatalog.start(
       algorithm: configuration.algorithm.json,
       key: configuration.runKey
@@ -223,9 +226,8 @@ struct RunMachine: Sendable {
     phase = .ended(state, reason: reason)
     effects.records.append(.state(run: id, state: state, reason: reason))
     if let outcome {
-      for (_, member) in members.sorted(by: { $0.key < $1.key }) {
-        effects.send(member.peer, .runEnd(outcome))
-      }
+      let peers = members.sorted { $0.key < $1.key }.map(\.value.peer)
+      effects.steps.append(.act(.broadcast(peers, .runEnd(outcome))))
     }
     effects.steps.append(.act(.finished(run: id, state, reason: reason)))
     members = [:]

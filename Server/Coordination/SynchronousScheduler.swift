@@ -25,13 +25,20 @@ struct SynchronousScheduler: Scheduler {
   /// Contributions that close the round.
   private var target = 0
   private var places: [UInt32: Place] = [:]
+  /// How many of them are at work, and how many are lost: rounds of thousands are not counted anew
+  /// at each event.
+  private var openCount = 0
+  private var lostCount = 0
   private var arrivals: [UInt32] = []
   private var deadline: Duration = .zero
   /// When lost clients are asked again, because too few are left without them.
   private var retry: Duration?
-  private var present: Set<UInt32> = []
+  /// By ordinal.
+  private var isPresent: [Bool] = []
   /// Since when clients are away; who is neither here nor present was not heard of since a restart.
   private var awaySince: [UInt32: Duration] = [:]
+  /// Those of them that are at work.
+  private var absent: Set<UInt32> = []
 
   init(_ schedule: ScheduleSection, steps: Int, key: UInt64) {
     self.schedule = schedule
@@ -52,20 +59,22 @@ struct SynchronousScheduler: Scheduler {
         now: now
       )
     case .present(let client, _):
-      present.insert(client)
+      setPresent(client, true)
       awaySince[client] = nil
+      absent.remove(client)
       enrol(client)
     case .away(let client):
-      present.remove(client)
+      setPresent(client, false)
       awaySince[client] = now
+      if places[client] == .open { absent.insert(client) }
     case .arrived(let key):
       guard isOpen, key.base == round,
         places[key.client] == .open || places[key.client] == .lost
       else { return [] }
-      places[key.client] = .arrived
+      place(key.client, .arrived)
       arrivals.append(key.client)
     case .failed(let client):
-      if isOpen, places[client] == .open { places[client] = .lost }
+      if isOpen, places[client] == .open { place(client, .lost) }
     case .timer: break
     }
     guard isOpen else { return [] }
@@ -78,18 +87,16 @@ struct SynchronousScheduler: Scheduler {
 
   var nextDeadline: Duration? {
     guard isOpen else { return nil }
-    let absent = places.filter { $0.value == .open }.keys.compactMap { awaySince[$0] }.min()
-    return [deadline, retry, absent.map { $0 + grace }].compactMap { $0 }.min()
+    let first = absent.lazy.compactMap { awaySince[$0] }.min()
+    return [deadline, retry, first.map { $0 + grace }].compactMap { $0 }.min()
   }
 
   var waitingFor: String? {
     guard isOpen else { return nil }
-    let open = places.filter { $0.value == .open }.keys
-    let away = open.filter { !present.contains($0) }.count
-    let lost = places.values.filter { $0 == .lost }.count
-    guard away + lost > 0 else { return nil }
-    return "\(arrivals.count) of \(target) results here, \(open.count - away) clients at work, "
-      + "\(away) away, \(lost) lost"
+    guard absent.count + lostCount > 0 else { return nil }
+    return
+      "\(arrivals.count) of \(target) results here, \(openCount - absent.count) clients at work, "
+      + "\(absent.count) away, \(lostCount) lost"
   }
 
   private mutating func begin(
@@ -105,19 +112,45 @@ struct SynchronousScheduler: Scheduler {
     order = stream.permutation(of: Int(clients)).map { UInt32($0) }
     target = min(schedule.clients, order.count)
     places = [:]
-    for client in tasks { places[client] = .open }
-    for client in arrived { places[client] = .arrived }
+    (openCount, lostCount, absent) = (0, 0, [])
+    let missing = order.count - isPresent.count
+    if missing > 0 { isPresent += [Bool](repeating: false, count: missing) }
+    for client in order where !isPresent[Int(client)] && awaySince[client] == nil {
+      awaySince[client] = now
+    }
+    for client in tasks { place(client, .open) }
+    for client in arrived { place(client, .arrived) }
     arrivals = arrived
     deadline = now + schedule.deadline
     retry = nil
-    for client in order where !present.contains(client) && awaySince[client] == nil {
-      awaySince[client] = now
+  }
+
+  private mutating func place(_ client: UInt32, _ place: Place) {
+    switch places.updateValue(place, forKey: client) {
+    case .open: openCount -= 1
+    case .lost: lostCount -= 1
+    case .arrived, nil: break
     }
+    absent.remove(client)
+    switch place {
+    case .open:
+      openCount += 1
+      if awaySince[client] != nil { absent.insert(client) }
+    case .lost: lostCount += 1
+    case .arrived: break
+    }
+  }
+
+  private mutating func setPresent(_ client: UInt32, _ value: Bool) {
+    let missing = Int(client) + 1 - isPresent.count
+    if missing > 0 { isPresent += [Bool](repeating: false, count: missing) }
+    isPresent[Int(client)] = value
   }
 
   /// A client that came after the draw is the last to stand in.
   private mutating func enrol(_ client: UInt32) {
-    if isOpen, !order.contains(client) { order.append(client) }
+    // The draw has all ordinals below its length.
+    if isOpen, client >= UInt32(order.count) { order.append(client) }
   }
 
   private func isAbsent(_ client: UInt32, _ now: Duration) -> Bool {
@@ -125,19 +158,17 @@ struct SynchronousScheduler: Scheduler {
   }
 
   private mutating func dropTheAbsent(_ now: Duration) {
-    for (client, place) in places where place == .open && isAbsent(client, now) {
-      places[client] = .lost
-    }
+    for client in absent where isAbsent(client, now) { place(client, .lost) }
   }
 
   /// Hands out tasks until enough clients are at work.
   private mutating func fill(_ now: Duration) -> [SchedulerAction] {
     let wanted = Int((Double(target) * schedule.overSelection).rounded(.up))
-    var working = places.values.filter { $0 != .lost }.count
+    var working = places.count - lostCount
     var actions: [SchedulerAction] = []
     guard working < wanted else { return [] }
     for client in order where places[client] == nil && !isAbsent(client, now) {
-      places[client] = .open
+      place(client, .open)
       working += 1
       actions.append(.assign(client: client, steps: steps))
       if working == wanted { break }
@@ -146,9 +177,10 @@ struct SynchronousScheduler: Scheduler {
   }
 
   private mutating func retryTheLost(_ now: Duration) -> [SchedulerAction] {
-    let lost = places.filter { $0.value == .lost }.keys.filter { present.contains($0) }.sorted()
-    let hopeful = places.values.filter { $0 != .lost }.count
-    guard hopeful < schedule.minimum, !lost.isEmpty else {
+    guard places.count - lostCount < schedule.minimum, lostCount > 0,
+      case let lost = places.filter({ $0.value == .lost && isPresent[Int($0.key)] }).keys.sorted(),
+      !lost.isEmpty
+    else {
       retry = nil
       return []
     }
@@ -158,12 +190,12 @@ struct SynchronousScheduler: Scheduler {
     }
     guard now >= due else { return [] }
     retry = nil
-    for client in lost { places[client] = .open }
+    for client in lost { place(client, .open) }
     return lost.map { .assign(client: $0, steps: steps) }
   }
 
   private mutating func close(_ now: Duration) -> [SchedulerAction] {
-    let open = places.values.contains(.open)
+    let open = openCount > 0
     let enough = arrivals.count >= min(schedule.minimum, target)
     if arrivals.count >= target || (enough && (!open || now >= deadline)) {
       isOpen = false

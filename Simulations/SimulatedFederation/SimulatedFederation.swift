@@ -191,15 +191,12 @@ public struct SimulatedFederation<Work: SimulatedWork> {
   private mutating func perform(_ actions: [CoordinatorAction]) throws {
     for action in actions {
       switch action {
+      case .send(let peer, let message): deliver(message.kind, message.body, to: peer)
       // Nobody does anything about it any more.
-      case .send(_, .runEnd): continue
-      case .send(let peer, let message):
-        guard let index = clients.client(of: peer) else { continue }
+      case .broadcast(_, .runEnd): continue
+      case .broadcast(let peers, let message):
         let body = message.body
-        clients[traffic: index].down += meter.add(message.kind, body, .down, of: index)
-        let free = arrival(of: body, after: clients.awake(index)?.downlinkFree)
-        if free > now { woken(index).downlinkFree = free }
-        events.add(.down(client: index, peer, kind: message.kind.rawValue, body: body), at: free)
+        for peer in peers { deliver(message.kind, body, to: peer) }
       case .close(let peer):
         if let index = clients.client(of: peer) {
           events.add(.lost(client: index, peer), at: now)
@@ -224,6 +221,14 @@ public struct SimulatedFederation<Work: SimulatedWork> {
       case .finished: isOver = true
       }
     }
+  }
+
+  private mutating func deliver(_ kind: Message.Kind, _ body: [UInt8], to peer: PeerNumber) {
+    guard let index = clients.client(of: peer) else { return }
+    clients[traffic: index].down += meter.add(kind, body, .down, of: index)
+    let free = arrival(of: body, after: clients.awake(index)?.downlinkFree)
+    if free > now { woken(index).downlinkFree = free }
+    events.add(.down(client: index, peer, kind: kind.rawValue, body: body), at: free)
   }
 
   /// Feeds a client.

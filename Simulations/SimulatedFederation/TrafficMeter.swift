@@ -21,6 +21,8 @@ struct TrafficMeter {
   private var waiting: [Waiting] = []
   private var waitingBytes = 0
   private var counted: [Int: FrameTraffic] = [:]
+  /// The last offer and its bytes: everybody gets the same.
+  private var offer: (body: [UInt8], bytes: Int)?
 
   /// Bytes that may wait.
   private static let patience = 64 << 20
@@ -30,6 +32,11 @@ struct TrafficMeter {
     guard body.count >= Frame.leastCompressed else {
       total += Frame.headerBytes + body.count
       return Frame.headerBytes + body.count
+    }
+    if kind == .offer {
+      if offer?.body != body { offer = (body, Self.bytes(kind.rawValue, body)) }
+      total += offer?.bytes ?? 0
+      return offer?.bytes ?? 0
     }
     waiting.append(Waiting(index: index, way: way, kind: kind.rawValue, body: body))
     waitingBytes += body.count
@@ -48,9 +55,7 @@ struct TrafficMeter {
     let sizes = Mutex([Int](repeating: 0, count: waiting.count))
     let waiting = waiting
     share(waiting.count) { index in
-      let size =
-        Frame.headerBytes
-        + Frame.packed(kind: waiting[index].kind, body: waiting[index].body).body.count
+      let size = Self.bytes(waiting[index].kind, waiting[index].body)
       sizes.withLock { $0[index] = size }
     }
     for (entry, size) in zip(waiting, sizes.withLock({ $0 })) {
@@ -58,6 +63,10 @@ struct TrafficMeter {
     }
     self.waiting = []
     waitingBytes = 0
+  }
+
+  private static func bytes(_ kind: UInt8, _ body: [UInt8]) -> Int {
+    Frame.headerBytes + Frame.packed(kind: kind, body: body).body.count
   }
 
   private mutating func count(_ bytes: Int, _ way: Way, of index: Int) {

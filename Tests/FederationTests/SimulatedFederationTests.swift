@@ -136,6 +136,19 @@ private struct QuadraticWork: SimulatedWork {
     }
   }
 
+  @Test func `more clients than connect at once change nothing for the few that are asked`() throws
+  {
+    let schedule = "clients: 5, start_clients: 5000"
+    let devices = "speeds: \"lognormal\", latency: 0.05, bandwidth: 1000"
+    let one = try Self.simulate(workers: 1, clients: 5000, schedule: schedule, devices: devices)
+    #expect(one.lines.count == 6)
+    #expect(one.tasks >= 30)
+    #expect(one.lines.allSatisfy { $0.contains("sampled 5 of 5000") })
+    #expect(
+      try Self.simulate(workers: 4, clients: 5000, schedule: schedule, devices: devices) == one
+    )
+  }
+
   @Test func `another seed is another run`() throws {
     #expect(try Self.simulate(workers: 2).digest != Self.simulate(workers: 2, seed: 6).digest)
   }

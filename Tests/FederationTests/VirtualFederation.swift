@@ -184,6 +184,7 @@ final class VirtualFederation {
     for action in actions where !isDead {
       switch action {
       case .send(let peer, let message): deliver(message, to: peer)
+      case .broadcast(let peers, let message): for peer in peers { deliver(message, to: peer) }
       case .close(let peer):
         if let index = clients.firstIndex(where: { $0.peer == peer }) { disconnect(index) }
       case .commit(let id, let records):
