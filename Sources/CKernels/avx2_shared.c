@@ -256,10 +256,14 @@ static void form_weights_256(const void *base, int32_t element_type, const int32
                integers + i, scale_exponent, weights + i, count - i);
 }
 
+#define PHILOX_FILL philox_fill_256
+#include "projection_body.h"
+
 #pragma clang attribute pop
 
 void samara_install_avx2_shared(samara_kernel_table *table) {
   install_shared(table);
+  install_projection(table);
   table->philox_fill = philox_fill_256;
   table->apply_signs = apply_signs_256;
   table->accumulate_signs = accumulate_signs_256;

@@ -251,10 +251,15 @@ static void form_weights_512(const void *base, int32_t element_type, const int32
                integers + i, scale_exponent, weights + i, count - i);
 }
 
+#define PHILOX_FILL philox_fill_512
+#include "projection_body.h"
+#include "avx512_projection.h"
+
 #pragma clang attribute pop
 
 void samara_install_avx512_shared(samara_kernel_table *table) {
   install_shared(table);
+  install_projection(table);
   table->philox_fill = philox_fill_512;
   table->apply_signs = apply_signs_512;
   table->accumulate_signs = accumulate_signs_512;
@@ -262,5 +267,6 @@ void samara_install_avx512_shared(samara_kernel_table *table) {
   table->replay_independent = replay_independent_512;
   table->walsh_hadamard_i32 = walsh_hadamard_i32_512;
   table->form_weights = form_weights_512;
+  table->project_independent = project_independent_512;
 }
 #endif

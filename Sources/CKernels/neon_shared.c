@@ -3,6 +3,11 @@
 
 #if defined(__aarch64__)
 #include "shared_body.h"
+#define PHILOX_FILL philox_fill
+#include "projection_body.h"
 
-void samara_install_neon_shared(samara_kernel_table *table) { install_shared(table); }
+void samara_install_neon_shared(samara_kernel_table *table) {
+  install_shared(table);
+  install_projection(table);
+}
 #endif

@@ -134,12 +134,24 @@ public import Tensors
 
   /// w[p] ← fl32(from[p] + 2^−scaleExponent · Σ_j amount_j z_j[p]).
   ///
-  /// - Parameter isFromBase: `from` are the base weights, else the present ones.
-  public func form(_ replay: BankReplay, scaleExponent: Int, isFromBase: Bool) {
+  /// - Parameters:
+  ///   - elements: trainable elements p, nil for all.
+  ///   - isFromBase: `from` are the base weights, else the present ones.
+  public func form(
+    _ replay: BankReplay,
+    scaleExponent: Int,
+    elements: Range<Int>? = nil,
+    isFromBase: Bool
+  ) {
+    let elements = elements ?? 0..<table.trainableCount
+    precondition(elements.upperBound <= table.trainableCount, "elements of another model")
     let size = max(1 << 16, replay.blockSize)
-    let count = table.trainableCount
-    team.run(tasks: (count + size - 1) / size) { task, _ in
-      replay.run(task * size..<min(count, (task + 1) * size)) { part, sums in
+    let first = elements.lowerBound / size
+    team.run(tasks: (elements.upperBound + size - 1) / size - first) { task, _ in
+      let start = (first + task) * size
+      let range =
+        max(start, elements.lowerBound)..<min(start + size, elements.upperBound)
+      replay.run(range) { part, sums in
         form(part, sums, scaleExponent: scaleExponent, isFromBase: isFromBase)
       }
     }

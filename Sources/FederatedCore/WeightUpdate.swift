@@ -12,7 +12,7 @@ public enum WeightUpdate: Sendable, Equatable {
   case integers(IntegerUpdate)
 }
 
-/// Integers as a sum of directions: I[p] = Σ_j amount_j z_j[p].
+/// Integers as a sum of directions: I[p] = Σ_j amount_j z_j[p], in a range of parameters or in all.
 public struct DirectionUpdate: Sendable, Equatable {
   /// One accumulator that is not zero.
   public struct Term: Sendable, Equatable {
@@ -32,13 +32,21 @@ public struct DirectionUpdate: Sendable, Equatable {
   public let bank: DirectionBank
   /// Units are 2^−scaleExponent.
   public let scaleExponent: Int
+  /// Parameters it moves, nil for all; the others stay as they are.
+  public let elements: Range<Int>?
   /// Terms in ascending order of direction; Σ|amount| < 2^31, checked by whoever makes the update.
   public let terms: [Term]
 
   /// An update.
-  public init(bank: DirectionBank, scaleExponent: Int, terms: [Term]) {
+  public init(
+    bank: DirectionBank,
+    scaleExponent: Int,
+    elements: Range<Int>? = nil,
+    terms: [Term]
+  ) {
     self.bank = bank
     self.scaleExponent = scaleExponent
+    self.elements = elements
     self.terms = terms
   }
 }

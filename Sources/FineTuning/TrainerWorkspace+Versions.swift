@@ -39,7 +39,14 @@ extension TrainerWorkspace {
         update.bank,
         terms: update.terms.map { (direction: $0.direction, amount: $0.amount) }
       )
-      workspace.form(replay, scaleExponent: update.scaleExponent, isFromBase: isFromBase)
+      // Elements that the update leaves alone are to be base weights all the same.
+      if isFromBase, update.elements != nil { workspace.resetToBase() }
+      workspace.form(
+        replay,
+        scaleExponent: update.scaleExponent,
+        elements: update.elements,
+        isFromBase: isFromBase && update.elements == nil
+      )
     case .integers(let update):
       workspace.form(update.amounts, scaleExponent: update.scaleExponent, isFromBase: isFromBase)
     }

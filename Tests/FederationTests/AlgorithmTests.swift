@@ -19,6 +19,26 @@ import Testing
     ]),
   ]
 
+  /// Methods by gradients, whose payloads are not a byte a step.
+  static let everyMethod =
+    settings + [
+      // 64 coordinates for 200 parameters: a rate of 1 would follow errors as much as the gradient.
+      FerretTests.settings(.init("rate", .number(0.3))),
+      FerretTests.settings(.init("directions", .string("own")), .init("code", .string("sign"))),
+      FerretTests.settings(
+        .init("rate", .number(0.3)),
+        .init("family", .string("independent")),
+        .init("code", .string("fixed4"))
+      ),
+    ]
+
+  /// A session that knows what trains.
+  static func start(_ configuration: JSONValue, key: UInt64) throws -> any AlgorithmSession {
+    var session = try AlgorithmCatalog.start(algorithm: configuration, key: key)
+    try session.begin(QuadraticTrainer(client: 0).blocks)
+    return session
+  }
+
   static func fedKSeed(seeds: Int64, family: String, probability: String) -> JSONValue {
     .object([
       .init("name", .string("fedkseed")),
@@ -76,28 +96,28 @@ import Testing
     }
   }
 
-  @Test(arguments: settings)
+  @Test(arguments: everyMethod)
   func `the loss falls`(configuration: JSONValue) throws {
-    var session = try AlgorithmCatalog.start(algorithm: configuration, key: 7)
+    var session = try Self.start(configuration, key: 7)
     let before = try QuadraticTrainer.loss(of: session)
     try Self.run(&session, rounds: 0..<12)
     // 64 seeds span 64 of the 200 dimensions, which is what bounds the fall for FedKSeed.
     #expect(try QuadraticTrainer.loss(of: session) < 0.8 * before)
   }
 
-  @Test(arguments: settings)
+  @Test(arguments: everyMethod)
   func `the order of contributions changes nothing`(configuration: JSONValue) throws {
-    var forwards = try AlgorithmCatalog.start(algorithm: configuration, key: 11)
+    var forwards = try Self.start(configuration, key: 11)
     var backwards = forwards
     try Self.run(&forwards, rounds: 0..<3)
     try Self.run(&backwards, rounds: 0..<3, reversed: true)
     #expect(forwards.snapshot() == backwards.snapshot())
   }
 
-  @Test(arguments: settings)
+  @Test(arguments: everyMethod)
   func `who joins late by a snapshot holds the same bits`(configuration: JSONValue) throws {
     let base = Digest.sha256(of: [1])
-    var present = try AlgorithmCatalog.start(algorithm: configuration, key: 3)
+    var present = try Self.start(configuration, key: 3)
     var late = present
     try Self.run(&present, rounds: 0..<3)
     try late.restore(present.snapshot())
@@ -109,9 +129,9 @@ import Testing
     #expect(late.digest(base: base) == present.digest(base: base))
   }
 
-  @Test(arguments: settings)
+  @Test(arguments: everyMethod)
   func `damaged snapshots are refused and change nothing`(configuration: JSONValue) throws {
-    var session = try AlgorithmCatalog.start(algorithm: configuration, key: 5)
+    var session = try Self.start(configuration, key: 5)
     try Self.run(&session, rounds: 0..<2)
     let good = session.snapshot()
     var victim = session

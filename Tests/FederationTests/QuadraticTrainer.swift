@@ -38,12 +38,15 @@ struct QuadraticTrainer: LocalTrainer {
       let scaleExponent: Int
       switch update {
       case .directions(let update):
-        var span = sums.mutableSpan
+        let elements = update.elements ?? 0..<Self.count
+        var moves = [Int32](repeating: 0, count: elements.count)
+        var span = moves.mutableSpan
         update.bank.accumulate(
           update.terms.map { ($0.direction, $0.amount) },
-          elements: 0..<Self.count,
+          elements: elements,
           into: &span
         )
+        for (element, move) in zip(elements, moves) { sums[element] = move }
         scaleExponent = update.scaleExponent
       case .integers(let update):
         sums = update.amounts

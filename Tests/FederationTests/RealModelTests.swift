@@ -15,9 +15,15 @@ import WireProtocol
   struct Disturbance {
     /// Beginning of the run's schedule.
     var policy = ""
+    var algorithm = Self.algorithms[0]
     var threads = 1
     /// Every client is stopped and started again after a round, one of them without what it kept.
     var restarts = false
+
+    static let algorithms = [
+      "name: \"fedkseed\", seeds: 64, steps: 4, learning_rate: 1e-4",
+      "name: \"ferret\", coordinates: 500, steps: 2, learning_rate: 0.01",
+    ]
   }
 
   /// Digest of the last version of a run of three clients.
@@ -44,7 +50,12 @@ import WireProtocol
     }
     var clients = try (0..<3).map(start)
     _ = try await ServiceTests.submit(
-      tiny.run(rounds: rounds, clients: 3, policy: disturbance.policy),
+      tiny.run(
+        rounds: rounds,
+        clients: 3,
+        policy: disturbance.policy,
+        algorithm: disturbance.algorithm
+      ),
       to: folder.path
     )
     for index in 0..<3 where disturbance.restarts {
@@ -78,10 +89,16 @@ import WireProtocol
     return digest
   }
 
-  @Test func `threads and restarts of clients change no bit`() async throws {
-    let quiet = try await Self.digest(rounds: 12)
-    #expect(try await Self.digest(rounds: 12, .init(threads: 2)) == quiet)
-    #expect(try await Self.digest(rounds: 12, .init(restarts: true)) == quiet)
+  @Test(arguments: Disturbance.algorithms)
+  func `threads and restarts of clients change no bit`(_ algorithm: String) async throws {
+    let rounds = 12
+    let quiet = try await Self.digest(rounds: rounds, .init(algorithm: algorithm))
+    for disturbance in [
+      Disturbance(algorithm: algorithm, threads: 2),
+      Disturbance(algorithm: algorithm, restarts: true),
+    ] {
+      #expect(try await Self.digest(rounds: rounds, disturbance) == quiet)
+    }
   }
 
   @Test(arguments: ["fedcompass", "fedbuff", "fedasync"])
@@ -90,11 +107,12 @@ import WireProtocol
     _ = try await Self.digest(rounds: 30, disturbance)
   }
 
-  @Test func `a simulation comes to the bits of the real federation`() async throws {
+  @Test(arguments: Disturbance.algorithms)
+  func `a simulation comes to the bits of the real federation`(_ algorithm: String) async throws {
     let tiny = try TinyModel(clients: 3)
-    let run = try tiny.run(rounds: 5, clients: 3)
+    let run = try tiny.run(rounds: 5, clients: 3, algorithm: algorithm)
     let work = try SimulatedModel(run)
-    let real = try await Self.digest(rounds: 5)
+    let real = try await Self.digest(rounds: 5, .init(algorithm: algorithm))
     for workers in [1, 2, 4] {
       var simulation = try SimulatedFederation(run, work: work, workers: workers)
       #expect(try simulation.run().view.digest.map { "\($0)" } == real)

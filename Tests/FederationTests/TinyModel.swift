@@ -46,7 +46,12 @@ struct TinyModel: ~Copyable {
   }
 
   /// A run of the model over `rounds` rounds; `policy` begins its schedule.
-  func run(rounds: Int, clients: Int, policy: String = "") throws -> RunConfiguration {
+  func run(
+    rounds: Int,
+    clients: Int,
+    policy: String = "",
+    algorithm: String = "name: \"fedkseed\", seeds: 64, steps: 4, learning_rate: 1e-4"
+  ) throws -> RunConfiguration {
     let simulation = """
       { clients: \(clients), data: "\(together)", partition: { kind: "field", field: "client" } }
       """
@@ -55,7 +60,7 @@ struct TinyModel: ~Copyable {
         """
         {
           name: "tiny", model: "\(model)", rounds: \(rounds), seed: 3,
-          algorithm: { name: "fedkseed", seeds: 64, steps: 4, learning_rate: 1e-4 },
+          algorithm: { \(algorithm) },
           data: { max_length: 40, batch_size: 3 },
           schedule: { \(policy) clients: \(clients) },
           evaluation: { data: "\(heldOut)", every: 2 },
