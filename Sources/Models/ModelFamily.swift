@@ -104,6 +104,7 @@ public enum ModelFamilies {
     Decoder.self,
     BERT.self,
     GPT2.self,
+    Perceptron.self,
   ]
 
   /// The family of a configuration.

@@ -28,6 +28,18 @@ public struct ModelSettings: Sendable {
     return try read { () throws(JSONError) in try root[key].integer(in: 1...1 << 28) }
   }
 
+  /// Counts of at least one, at most a thousand of them; none where the key is absent.
+  func counts(_ key: String) throws(ModelError) -> [Int] {
+    guard isPresent(key) else { return [] }
+    return try read { () throws(JSONError) in
+      let items = try root[key].items()
+      guard items.count <= 1000 else { throw root[key].unexpected("at most 1000 counts") }
+      var all: [Int] = []
+      for item in items { all.append(try item.integer(in: 1...1 << 28)) }
+      return all
+    }
+  }
+
   func number(_ key: String, default fallback: Double? = nil) throws(ModelError) -> Double {
     if let fallback, !isPresent(key) { return fallback }
     return try read { () throws(JSONError) in try root[key].number() }
