@@ -7,10 +7,13 @@
 #include "update_body.h"
 
 static void input_gradient_left(
-    const void *context, int64_t m, int64_t rows, int64_t n, int64_t depth, float *packed) {
+    const void *context, int64_t m, int64_t m_end, int64_t n, int64_t depth, float *packed) {
   const samara_linear_input_gradient_args *a = context;
-  const float *from = a->output_gradient + m * a->output_gradient_stride + n;
-  pack_rows(from, a->output_gradient_stride, rows, depth, packed);
+  for (int64_t row = m; row < m_end; row += MR) {
+    const float *from = a->output_gradient + row * a->output_gradient_stride + n;
+    float *to = packed + (row - m) * depth;
+    pack_rows(from, a->output_gradient_stride, smaller(MR, m_end - row), depth, to);
+  }
 }
 
 static void input_gradient_right(
@@ -84,10 +87,10 @@ static void linear_input_gradient(const samara_linear_input_gradient_args *a) {
 }
 
 static void weight_gradient_left(
-    const void *context, int64_t n, int64_t rows, int64_t m, int64_t depth, float *packed) {
+    const void *context, int64_t n, int64_t n_end, int64_t m, int64_t depth, float *packed) {
   const samara_linear_weight_gradient_args *a = context;
-  pack_columns_of(
-      a->output_gradient, a->output_gradient_stride, n, rows, m, depth, packed);
+  pack_blocks_of_columns(
+      a->output_gradient, a->output_gradient_stride, n, n_end, m, depth, packed);
 }
 
 static void weight_gradient_right(
@@ -149,6 +152,6 @@ static void linear_weight_gradient(const samara_linear_weight_gradient_args *a) 
                .pack_left = weight_gradient_left, .pack_right = weight_gradient_right,
                .start = a->accumulate ? weight_gradient_start : 0,
                .finish = weight_gradient_finish};
-  if (!a->update && !a->accumulate) p.place = weight_gradient_place;
+  if (!a->update) p.place = weight_gradient_place;
   run_product(&p);
 }
