@@ -4,9 +4,13 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined(__x86_64__) && defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
-static samara_kernel_table tables[4];
-static int available[4];
+static samara_kernel_table tables[SAMARA_ISA_COUNT];
+static int available[SAMARA_ISA_COUNT];
 static const samara_kernel_table *chosen;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -16,6 +20,20 @@ static samara_kernel_table *start(int32_t isa, int32_t from) {
   available[isa] = 1;
   return &tables[isa];
 }
+
+#if defined(__x86_64__)
+/// Whether the processor has tiles of bf16 and the system lets this process use them.
+static int has_tiles(void) {
+#if defined(__linux__)
+  enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
+  return __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-bf16") &&
+         __builtin_cpu_supports("avx512bf16") &&
+         syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
+#else
+  return 0;
+#endif
+}
+#endif
 
 static void build(void) {
   int32_t best = SAMARA_SCALAR;
@@ -34,6 +52,7 @@ static void build(void) {
       table = start(best = SAMARA_AVX512, SAMARA_AVX2);
       samara_install_avx512_dense(table);
       samara_install_avx512_shared(table);
+      if (has_tiles()) samara_install_amx_dense(start(best = SAMARA_AMX, SAMARA_AVX512));
     }
   }
 #elif defined(__aarch64__)
@@ -41,9 +60,9 @@ static void build(void) {
   samara_install_neon_dense(table);
   samara_install_neon_shared(table);
 #endif
-  static const char *const names[4] = {"scalar", "avx2", "avx512", "neon"};
+  static const char *const names[SAMARA_ISA_COUNT] = {"scalar", "avx2", "avx512", "neon", "amx"};
   const char *wanted = getenv("SAMARA_ISA");
-  for (int32_t isa = 0; wanted && isa < 4; isa++) {
+  for (int32_t isa = 0; wanted && isa < SAMARA_ISA_COUNT; isa++) {
     if (available[isa] && strcmp(wanted, names[isa]) == 0) best = isa;
   }
   chosen = &tables[best];
@@ -56,5 +75,5 @@ const samara_kernel_table *samara_kernels(void) {
 
 const samara_kernel_table *samara_kernels_for(int32_t isa) {
   pthread_once(&once, build);
-  return isa >= 0 && isa < 4 && available[isa] ? &tables[isa] : NULL;
+  return isa >= 0 && isa < SAMARA_ISA_COUNT && available[isa] ? &tables[isa] : NULL;
 }

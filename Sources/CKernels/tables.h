@@ -10,6 +10,7 @@ void samara_install_avx2_dense(samara_kernel_table *table);
 void samara_install_avx2_shared(samara_kernel_table *table);
 void samara_install_avx512_dense(samara_kernel_table *table);
 void samara_install_avx512_shared(samara_kernel_table *table);
+void samara_install_amx_dense(samara_kernel_table *table);
 #elif defined(__aarch64__)
 void samara_install_neon_dense(samara_kernel_table *table);
 void samara_install_neon_shared(samara_kernel_table *table);

@@ -172,7 +172,7 @@ public final class TrainerWorkspace {
     let key = PlanKey(request: request, part: part)
     if let known = plans[key] { return known }
     let whole = try FineTuningError.inModel(model.request.directory) {
-      try model.graph(request)
+      try model.graph(request).withFrozenProductsByParts(isTrainable: model.selection.contains)
     }
     let selection = model.selection
     let split = GraphSplit(whole) { !hoists || selection.contains($0) }

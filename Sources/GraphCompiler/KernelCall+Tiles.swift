@@ -4,7 +4,8 @@ import Tensors
 
 /// Matrix products of one call, cut into disjoint tiles for the team.
 ///
-/// Which tile a thread gets changes no bit: every element is summed in one order.
+/// Which tile a thread gets changes no bit: every element is summed in one order. Those of gradients
+/// may be taken by parts.
 extension KernelCall {
   /// Y [rows, columns] = X · Wᵀ, all but the range and the scratch taken from `arguments`.
   @unsafe func linear(_ arguments: samara_linear_args, rows: Int, columns: Int) {
@@ -34,6 +35,7 @@ extension KernelCall {
       unsafe tile.k_begin = Int64(k.lowerBound)
       unsafe tile.k_end = Int64(k.upperBound)
       unsafe tile.scratch = scratch(thread)
+      unsafe tile.by_parts = 1
       unsafe kernels.linear_input_gradient(&tile)
     }
   }
@@ -52,6 +54,7 @@ extension KernelCall {
       unsafe tile.k_begin = Int64(k.lowerBound)
       unsafe tile.k_end = Int64(k.upperBound)
       unsafe tile.scratch = scratch(thread)
+      unsafe tile.by_parts = 1
       unsafe kernels.linear_weight_gradient(&tile)
     }
   }

@@ -7,6 +7,7 @@ public enum InstructionSet: Int32, Sendable, Hashable, CaseIterable {
   case avx2 = 1
   case avx512 = 2
   case neon = 3
+  case amx = 4
 }
 
 /// The table of kernels of one instruction set.

@@ -18,7 +18,8 @@ struct LinearGradientTests {
     _ weight: SampleWeight,
     rows: Int,
     columns: Int,
-    activation: samara_activation? = nil
+    activation: samara_activation? = nil,
+    byParts: Bool = false
   ) throws -> [Float] {
     let kernels = unsafe try #require(KernelTable(set)).kernels.pointee
     let (m, n, k) = shape
@@ -39,6 +40,7 @@ struct LinearGradientTests {
       unsafe call.saved_stride = Int64(k)
       unsafe call.activation = Int32(activation.rawValue)
     }
+    unsafe call.by_parts = byParts ? 1 : 0
     let bytes = kernels.linear_input_gradient_scratch_bytes(Int64(m), Int64(n), Int64(k))
     unsafe Gradients.withScratch(bytes) { scratch in
       unsafe call.scratch = scratch
@@ -91,6 +93,12 @@ struct LinearGradientTests {
           activation: SAMARA_GELU
         )
         #expect(Gradients.difference(curved, act) < 2e-3, "\(set) with an activation")
+        func byParts(rows: Int, columns: Int) throws -> [Float] {
+          try inputGradient(set, (m, n, k), weight, rows: rows, columns: columns, byParts: true)
+        }
+        let made = try byParts(rows: m, columns: k)
+        #expect(Gradients.difference(made, expected) < 2e-3, "\(set) by parts")
+        #expect(try byParts(rows: 9, columns: 21) == made, "\(set) by parts in ranges")
       }
     }
   }
@@ -102,6 +110,7 @@ struct LinearGradientTests {
     columns: Int,
     pieces: Int = 1,
     rule: samara_update_rule? = nil,
+    byParts: Bool = false,
     activation: samara_activation = SAMARA_IDENTITY
   ) throws -> [Float] {
     let kernels = unsafe try #require(KernelTable(set)).kernels.pointee
@@ -118,6 +127,7 @@ struct LinearGradientTests {
     unsafe call.gradient_stride = Int64(k)
     unsafe call.weight_stride = Int64(k)
     unsafe call.n_end = Int64(n)
+    unsafe call.by_parts = byParts ? 1 : 0
     let base = unsafe try #require(result.floats.baseAddress)
     if rule == nil {
       unsafe call.gradient = base
@@ -175,6 +185,10 @@ struct LinearGradientTests {
       let whole = try weightGradient(set, (m, n, k), columns: k)
       #expect(Gradients.difference(whole, expected) < 2e-3, "\(set)")
       #expect(try weightGradient(set, (m, n, k), columns: 19, pieces: 3) == whole, "\(set)")
+      let made = try weightGradient(set, (m, n, k), columns: k, byParts: true)
+      #expect(Gradients.difference(made, expected) < 2e-3, "\(set) by parts")
+      let ranges = try weightGradient(set, (m, n, k), columns: 19, byParts: true)
+      #expect(ranges == made, "\(set) by parts in ranges")
       let other = try weightGradient(set, (m, n, k), columns: k, activation: SAMARA_SILU)
       #expect(Gradients.difference(other, curved) < 2e-3, "\(set) of an activation")
     }
@@ -183,10 +197,10 @@ struct LinearGradientTests {
   @Test("An update fused with its gradient gives the bits of one after the other")
   func fused() throws {
     let shape = (m: 41, n: 37, k: 50)
-    for set in Samples.vectorSets {
-      let gradient = try weightGradient(set, shape, columns: 50)
+    for (set, byParts) in Samples.vectorSets.flatMap({ [($0, false), ($0, true)] }) {
+      let gradient = try weightGradient(set, shape, columns: 50, byParts: byParts)
       for rule in [SAMARA_SGD, SAMARA_MOMENTUM, SAMARA_ADAMW] {
-        let fused = try weightGradient(set, shape, columns: 23, rule: rule)
+        let fused = try weightGradient(set, shape, columns: 23, rule: rule, byParts: byParts)
         let count = shape.n * shape.k
         var update = LinearGradientTests.update(rule)
         for plain in [set, .scalar] {

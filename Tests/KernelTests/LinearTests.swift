@@ -16,6 +16,7 @@ struct LinearCase: Sendable, CustomStringConvertible {
   /// The residual is the output buffer.
   var inPlace = false
   var activation = SAMARA_IDENTITY
+  var byParts = false
 
   var description: String {
     "\(m)x\(n)x\(k) \(type)\(packed ? " packed" : "") signs \(offset.map(String.init) ?? "none")"
@@ -79,6 +80,7 @@ struct LinearRun {
     unsafe call.output = output.floats.baseAddress
     unsafe call.output_stride = Int64(outputStride)
     unsafe call.activation = Int32(linear.activation.rawValue)
+    unsafe call.by_parts = linear.byParts ? 1 : 0
     unsafe call.scratch = scratch.baseAddress
     if linear.packed {
       for begin in stride(from: 0, to: n, by: 64) {
@@ -223,14 +225,32 @@ struct LinearRun {
     }
   }
 
+  @Test(arguments: Samples.sets, shapes + variants)
+  func `By parts a layer is as near to the exact one, in any ranges`(
+    set: InstructionSet,
+    linear: LinearCase
+  ) throws {
+    guard linear.m * linear.n * linear.k < 1_000_000 else { return }
+    var linear = linear
+    linear.byParts = true
+    let run = LinearRun(linear)
+    let output = try run.output(set, rows: linear.m, outputs: linear.n)
+    for (value, exact) in zip(output, run.exact()) {
+      #expect(abs(Double(value) - exact.value) <= 0x1p-20 * exact.magnitude)
+    }
+    #expect(try run.output(set, rows: max(1, linear.m / 2), outputs: 21) == output)
+  }
+
   @Test(arguments: Samples.sets, [Float.nan, .infinity])
   func `A value that is not finite spreads to its row alone`(
     set: InstructionSet,
     poison: Float
   ) throws {
-    let run = LinearRun(LinearCase(m: 4, n: 35, k: 50))
-    unsafe run.input.floats[2 * run.inputStride + 49] = poison
-    let output = try run.output(set, rows: 4, outputs: 35)
-    for (i, value) in output.enumerated() { #expect(value.isFinite == (i / 35 != 2)) }
+    for byParts in [false, true] {
+      let run = LinearRun(LinearCase(m: 4, n: 35, k: 50, byParts: byParts))
+      unsafe run.input.floats[2 * run.inputStride + 49] = poison
+      let output = try run.output(set, rows: 4, outputs: 35)
+      for (i, value) in output.enumerated() { #expect(value.isFinite == (i / 35 != 2)) }
+    }
   }
 }

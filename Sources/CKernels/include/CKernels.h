@@ -11,7 +11,14 @@ extern "C" {
 #endif
 
 /// Instruction sets, best last within a machine family.
-enum samara_isa { SAMARA_SCALAR = 0, SAMARA_AVX2 = 1, SAMARA_AVX512 = 2, SAMARA_NEON = 3 };
+enum samara_isa {
+  SAMARA_SCALAR = 0,
+  SAMARA_AVX2 = 1,
+  SAMARA_AVX512 = 2,
+  SAMARA_NEON = 3,
+  SAMARA_AMX = 4,  // AVX-512, and products by parts on the tile unit
+  SAMARA_ISA_COUNT = 5,
+};
 
 /// output[m,n] = activation(Σ_k input[m,k]·weight[n,k] + bias[n]) + residual[m,n]
 /// for m in [m_begin, m_end), n in [n_begin, n_end). Each output element is reduced over k in one
@@ -31,6 +38,7 @@ typedef struct samara_linear_args {
   int64_t output_stride;
   int64_t m_begin, m_end, n_begin, n_end;
   int32_t activation;  // samara_activation
+  int32_t by_parts;    // samara_by_parts
   void *scratch;       // linear_scratch_bytes, 64-byte aligned, one per thread
 } samara_linear_args;
 

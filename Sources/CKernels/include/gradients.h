@@ -26,6 +26,7 @@ typedef struct samara_linear_input_gradient_args {
   float *input_gradient;   // [M × K]
   int64_t input_gradient_stride;
   int64_t m_begin, m_end, k_begin, k_end;
+  int32_t by_parts;  // as in `linear`
   void *scratch;  // 64-byte aligned, one per thread
 } samara_linear_input_gradient_args;
 
@@ -69,6 +70,7 @@ typedef struct samara_linear_weight_gradient_args {
   float *weights, *first, *second;  // [N × K]: master copy and the rule's state
   int64_t weight_stride;
   int64_t n_begin, n_end, k_begin, k_end;
+  int32_t by_parts;  // as in `linear`
   void *scratch;
 } samara_linear_weight_gradient_args;
 

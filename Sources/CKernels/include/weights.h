@@ -26,6 +26,11 @@ enum samara_activation {
   SAMARA_RELU6 = 6,  // min(max(x, 0), 6)
 };
 
+/// Products by parts. Not 0: an instruction set with a tile unit may take factors as sums of three bf16
+/// numbers and sum six of their nine products in binary32, in one order whatever the ranges. Results
+/// are as near to the exact ones as one fused multiply-add a term is, in other bits. Sets without one
+/// and perturbed weights do as if it were 0.
+///
 /// A matrix of weights as stored, row-major [rows × columns], with an optional perturbation formed
 /// on load: value(r,c) = float(data[r·row_stride + c]) [· row_scales[r], rounded once, of SAMARA_I8]
 /// + epsilon · z(sign_offset + r·columns + c), z(p) = −1 where bit p of `signs` (least significant first) is set, +1 elsewhere.

@@ -153,6 +153,7 @@ private struct Chunk {
     if hasBias { unsafe arguments.bias = call.parameter(1).vector }
     unsafe arguments.output = call.result(2)
     unsafe arguments.output_stride = Int64(classes)
+    unsafe arguments.by_parts = 1
     unsafe call.linear(arguments, rows: rows, columns: classes)
   }
 

@@ -41,8 +41,10 @@ public struct Linear: Operator {
   public static let name = "linear"
 
   let hasBias: Bool
-  let activation: Activation
-  let hasResidual: Bool
+  var activation: Activation
+  var hasResidual: Bool
+  /// Whether the product may be taken by parts (`Graph.withProductsByParts`).
+  var byParts = false
 
   /// y [M, N] of x [M, K], W [N, K].
   public func outputs(
@@ -114,6 +116,7 @@ public struct Linear: Operator {
     unsafe arguments.output = call.result()
     unsafe arguments.output_stride = Int64(columns)
     unsafe arguments.activation = activation.rawValue
+    unsafe arguments.by_parts = byParts ? 1 : 0
     unsafe call.linear(arguments, rows: rows, columns: columns)
   }
 }

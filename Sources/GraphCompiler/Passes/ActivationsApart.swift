@@ -13,11 +13,14 @@ extension Graph {
         continue
       }
       let output = node.outputs[0]
+      var product = linear
+      product.activation = .identity
+      product.hasResidual = false
       let before = made.addValue(type(of: output))
       let after = linear.hasResidual ? made.addValue(type(of: output)) : output
       made.nodes.append(
         Node(
-          operation: Linear(hasBias: linear.hasBias, activation: .identity, hasResidual: false),
+          operation: product,
           inputs: [node.inputs[0]],
           parameters: node.parameters,
           outputs: [before]

@@ -46,7 +46,9 @@ public struct TrainingGraph: Sendable {
   ) throws(GraphError) {
     forwardFlops = forward.flops
     let moving = forward.moving(isTrainable)
-    let apart = forward.activationsApart { $0.outputs.contains(where: moving.contains) }
+    let apart = forward.withProductsByParts().activationsApart {
+      $0.outputs.contains(where: moving.contains)
+    }
     let made = try Differentiation(apart, of: loss, isTrainable: isTrainable, columns: columns)
     var builder = made.builder
     var outputs = made.outputs

@@ -1,0 +1,84 @@
+// Apache-2.0. Linear layers and their gradients by parts, where the caller asks for it.
+#pragma once
+#include "linear_gradient_body.h"
+#include "parts_body.h"
+
+static void linear_parts_finish(
+    const void *context, const float *tile, int64_t stride, int64_t m, int64_t rows, int64_t n,
+    int64_t columns) {
+  finish_tile(context, tile, stride, m, rows, n, columns);
+}
+
+static void linear_by_parts(const samara_linear_args *a) {
+  if (!a->by_parts || a->weight.signs) {
+    linear(a);
+    return;
+  }
+  product p = {.row_begin = a->m_begin, .row_end = a->m_end, .column_begin = a->n_begin,
+               .column_end = a->n_end, .terms = a->weight.columns, .context = a,
+               .scratch = a->scratch, .finish = linear_parts_finish};
+  parts_operand left = {.data = a->input, .stride = a->input_stride};
+  parts_operand right = {.data = a->weight.data, .stride = a->weight.row_stride};
+  if (a->weight.element_type != SAMARA_F32) right.weight = &a->weight;
+  run_parts(&p, &left, &right);
+}
+
+static void linear_input_gradient_by_parts(const samara_linear_input_gradient_args *a) {
+  if (!a->by_parts || a->weight.signs) {
+    linear_input_gradient(a);
+    return;
+  }
+  product p = {.row_begin = a->m_begin, .row_end = a->m_end, .column_begin = a->k_begin,
+               .column_end = a->k_end, .terms = a->weight.rows, .context = a,
+               .scratch = a->scratch, .fetch = input_gradient_fetch,
+               .finish = input_gradient_finish};
+  parts_operand left = {.data = a->output_gradient, .stride = a->output_gradient_stride};
+  parts_operand right = {.data = a->weight.data, .stride = a->weight.row_stride, .turned = 1};
+  if (a->weight.element_type != SAMARA_F32) right.weight = &a->weight;
+  run_parts(&p, &left, &right);
+}
+
+static void linear_weight_gradient_by_parts(const samara_linear_weight_gradient_args *a) {
+  if (!a->by_parts || a->input_activation) {
+    linear_weight_gradient(a);
+    return;
+  }
+  product p = {.row_begin = a->n_begin, .row_end = a->n_end, .column_begin = a->k_begin,
+               .column_end = a->k_end, .terms = a->rows, .context = a, .scratch = a->scratch,
+               .start = a->accumulate ? weight_gradient_start : 0,
+               .finish = weight_gradient_finish};
+  parts_operand left = {.data = a->output_gradient, .stride = a->output_gradient_stride,
+                        .turned = 1};
+  parts_operand right = {.data = a->input, .stride = a->input_stride, .turned = 1};
+  run_parts(&p, &left, &right);
+}
+
+static size_t larger_bytes(size_t a, size_t b) { return a > b ? a : b; }
+
+static size_t linear_by_parts_scratch_bytes(int64_t rows, int64_t outputs, int64_t inputs) {
+  return larger_bytes(
+      linear_scratch_bytes(rows, outputs, inputs), parts_scratch_bytes(rows, outputs, inputs));
+}
+
+static size_t linear_input_gradient_by_parts_scratch_bytes(
+    int64_t rows, int64_t outputs, int64_t inputs) {
+  return larger_bytes(
+      linear_input_gradient_scratch_bytes(rows, outputs, inputs),
+      parts_scratch_bytes(rows, inputs, outputs));
+}
+
+static size_t linear_weight_gradient_by_parts_scratch_bytes(
+    int64_t rows, int64_t outputs, int64_t inputs) {
+  return larger_bytes(
+      linear_weight_gradient_scratch_bytes(rows, outputs, inputs),
+      parts_scratch_bytes(outputs, inputs, rows));
+}
+
+static void install_parts(samara_kernel_table *table) {
+  table->linear = linear_by_parts;
+  table->linear_scratch_bytes = linear_by_parts_scratch_bytes;
+  table->linear_input_gradient = linear_input_gradient_by_parts;
+  table->linear_input_gradient_scratch_bytes = linear_input_gradient_by_parts_scratch_bytes;
+  table->linear_weight_gradient = linear_weight_gradient_by_parts;
+  table->linear_weight_gradient_scratch_bytes = linear_weight_gradient_by_parts_scratch_bytes;
+}

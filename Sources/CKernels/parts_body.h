@@ -1,0 +1,266 @@
+// Apache-2.0. Matrix products by parts, on the tile unit of a processor that has one (AMX). A factor
+// is the sum of three bf16 numbers, which hold all bits of a binary32 one; of the nine products of
+// parts the three smallest, below 2^-26 of the whole, are left out. Sums are binary32 and go through
+// the terms in one order that does not depend on ranges.
+#pragma once
+#include "product_body.h"
+
+/// Sides of a register tile, terms of a step, and what one step of a packed panel of 2·SIDE takes.
+enum { SIDE = 16, STEP = 32, PARTS = 3, PART = 2 * SIDE * STEP, PANEL_STEP = PARTS * PART };
+
+/// Elements of the left operand that are packed together, and the most terms of a block.
+enum { PARTS_PACKED = 128 * 1024, PARTS_TERMS = 512, PARTS_COLUMNS = 128, PARTS_SUMS = 384 * 1024 };
+
+/// An operand: element (index, term) lies at data[index·stride + term], or turned at
+/// data[term·stride + index]; of `weight` where that is set, index being a row unless turned.
+typedef struct parts_operand {
+  const float *data;
+  int64_t stride;
+  const samara_weight *weight;
+  int turned;
+} parts_operand;
+
+/// Three parts of the floats of two vectors: bf16 numbers in the low halves for `low`, in the high ones
+/// for `high`. Each is the nearest one to what the parts before it have left; nothing is left in the end.
+INLINE void parts_of(vec low, vec high, ivec parts[PARTS]) {
+  ivec upper = isplat((int32_t)0xFFFF0000u), half = isplat(0x8000);
+#pragma clang loop unroll(full)
+  for (int p = 0; p < PARTS; p++) {
+    ivec a = (ivec)low, b = (ivec)high;
+    if (p + 1 < PARTS) a += half, b += half;
+    parts[p] = (ivec)((uvec)a >> 16) | (b & upper);
+    low -= (vec)(a & upper);
+    high -= (vec)(b & upper);
+  }
+}
+
+/// 16 indices by 32 terms, as floats one after another, [index][term] or turned [term][index]; zeros
+/// past `indices` and `terms`.
+INLINE void gather_block(
+    const parts_operand *o, int64_t index, int64_t indices, int64_t term, int64_t terms,
+    float block[SIDE * STEP]) {
+  memset(block, 0, SIDE * STEP * 4);
+  int64_t rows = o->turned ? terms : indices, columns = o->turned ? indices : terms;
+  int64_t row = o->turned ? term : index, column = o->turned ? index : term;
+  int64_t step = o->turned ? SIDE : STEP;
+  for (int64_t r = 0; r < rows; r++) {
+    if (!o->weight) {
+      memcpy(block + r * step, o->data + (row + r) * o->stride + column, (size_t)columns * 4);
+    } else if (columns == step) {
+      for (int64_t c = 0; c < columns; c += LANES) {
+        store(block + r * step + c, load_weight(o->weight, row + r, column + c));
+      }
+    } else {
+      samara_weight_row(o->weight, row + r, column, column + columns, block + r * step);
+    }
+  }
+}
+
+/// 16 rows of `columns` (16 or 32) floats turned: to[column][16].
+INLINE void turn_block(const float *from, int64_t stride, int64_t columns, float *to) {
+  for (int64_t c = 0; c < columns; c += LANES) {
+    vec square[LANES];
+#pragma clang loop unroll(full)
+    for (int i = 0; i < LANES; i++) square[i] = load(from + i * stride + c);
+    transpose(square);
+#pragma clang loop unroll(full)
+    for (int i = 0; i < LANES; i++) store(to + (c + i) * LANES, square[i]);
+  }
+}
+
+/// One block to its three parts, PART elements apart, terms paired with those SIDE further: as the left
+/// operand of the tile unit wants it, [index][pair][2], or as the right one, [pair][index][2].
+INLINE void pack_block(
+    const parts_operand *o, int64_t index, int64_t indices, int64_t term, int64_t terms, int is_right,
+    uint16_t *packed) {
+  float block[SIDE * STEP] __attribute__((aligned(64)));
+  float turned[SIDE * STEP] __attribute__((aligned(64)));
+  const float *from = o->data + (o->turned ? term * o->stride + index : index * o->stride + term);
+  int64_t stride = o->stride;
+  if (o->weight || indices < SIDE || terms < STEP) {
+    gather_block(o, index, indices, term, terms, block);
+    from = block;
+    stride = o->turned ? SIDE : STEP;
+  }
+  if (is_right && !o->turned) {
+    turn_block(from, stride, STEP, turned);
+    from = turned;
+    stride = SIDE;
+  } else if (!is_right && o->turned) {
+    turn_block(from, stride, SIDE, turned);
+    turn_block(from + SIDE * stride, stride, SIDE, turned + SIDE * SIDE);
+    from = turned;
+    stride = SIDE;
+  }
+  // From here the vectors of a pair of terms, or of an index, lie `step` apart.
+  int64_t step = is_right || o->turned ? SIDE * stride : SIDE;
+#pragma clang loop unroll_count(4)
+  for (int i = 0; i < SIDE; i++) {
+    ivec parts[PARTS];
+    parts_of(load(from + i * stride), load(from + i * stride + step), parts);
+#pragma clang loop unroll(full)
+    for (int p = 0; p < PARTS; p++) {
+      memcpy(packed + p * PART + i * STEP, &parts[p], sizeof parts[p]);
+    }
+  }
+}
+
+/// Indices [i, i_end), terms [r, r + depth) as panels of 2·SIDE indices.
+INLINE void pack_parts(
+    const parts_operand *o, int64_t i, int64_t i_end, int64_t r, int64_t depth, int is_right,
+    uint16_t *packed) {
+  int64_t steps = round_up(depth, STEP) / STEP, blocks = round_up(i_end - i, SIDE) / SIDE;
+  // Along the rows of the matrix, since the next one may lie in another page.
+  int64_t across = o->turned ? blocks : steps, along = o->turned ? steps : blocks;
+  for (int64_t line = 0; line < along; line++) {
+    for (int64_t place = 0; place < across; place++) {
+      int64_t step = o->turned ? line : place, block = o->turned ? place : line;
+      int64_t index = i + block * SIDE, term = step * STEP;
+      pack_block(
+          o, index, smaller(SIDE, i_end - index), r + term, smaller(STEP, depth - term), is_right,
+          packed + (block / 2 * steps + step) * PANEL_STEP + block % 2 * (PART / 2));
+    }
+  }
+}
+
+/// The tile unit set up for whole tiles.
+INLINE void start_tiles(void) {
+  struct {
+    uint8_t palette, start_row, reserved[14];
+    uint16_t row_bytes[16];
+    uint8_t rows[16];
+  } shape __attribute__((aligned(64))) = {.palette = 1};
+  for (int i = 0; i < 8; i++) shape.row_bytes[i] = 64, shape.rows[i] = SIDE;
+  _tile_loadconfig(&shape);
+}
+
+#define LOAD_LEFT(part)                                              \
+  do {                                                               \
+    _tile_loadd(4, a + (part)*PART, 64);                             \
+    if (tall) _tile_loadd(5, a + (part)*PART + PART / 2, 64);        \
+  } while (0)
+#define LOAD_RIGHT(part)                                             \
+  do {                                                               \
+    _tile_loadd(6, b + (part)*PART, 64);                             \
+    if (wide) _tile_loadd(7, b + (part)*PART + PART / 2, 64);        \
+  } while (0)
+#define MULTIPLY()                            \
+  do {                                        \
+    _tile_dpbf16ps(0, 4, 6);                  \
+    if (wide) _tile_dpbf16ps(1, 4, 7);        \
+    if (tall) _tile_dpbf16ps(2, 5, 6);        \
+    if (tall && wide) _tile_dpbf16ps(3, 5, 7); \
+  } while (0)
+
+/// Sums of 32 × 32 elements, or of half as many rows (not tall) or columns (not wide), over whole
+/// steps, small products first.
+INLINE void parts_tile(
+    int tall, int wide, const uint16_t *a, const uint16_t *b, int64_t steps, float *tile,
+    int64_t stride, int fresh) {
+  _tile_zero(0), _tile_zero(1), _tile_zero(2), _tile_zero(3);
+  if (!fresh) {
+    _tile_loadd(0, tile, stride * 4);
+    if (wide) _tile_loadd(1, tile + SIDE, stride * 4);
+    if (tall) _tile_loadd(2, tile + SIDE * stride, stride * 4);
+    if (tall && wide) _tile_loadd(3, tile + SIDE * stride + SIDE, stride * 4);
+  }
+  for (int64_t s = 0; s < steps; s++, a += PANEL_STEP, b += PANEL_STEP) {
+    LOAD_LEFT(2);
+    LOAD_RIGHT(0);
+    MULTIPLY();
+    LOAD_LEFT(1);
+    MULTIPLY();
+    LOAD_RIGHT(1);
+    MULTIPLY();
+    LOAD_LEFT(0);
+    MULTIPLY();
+    LOAD_RIGHT(2);
+    MULTIPLY();
+    LOAD_RIGHT(0);
+    MULTIPLY();
+  }
+  _tile_stored(0, tile, stride * 4);
+  if (wide) _tile_stored(1, tile + SIDE, stride * 4);
+  if (tall) _tile_stored(2, tile + SIDE * stride, stride * 4);
+  if (tall && wide) _tile_stored(3, tile + SIDE * stride + SIDE, stride * 4);
+}
+
+#define PARTS_TILE(name, tall, wide)                                                     \
+  static void name(                                                                      \
+      const uint16_t *a, const uint16_t *b, int64_t steps, float *tile, int64_t stride,  \
+      int fresh) {                                                                       \
+    parts_tile(tall, wide, a, b, steps, tile, stride, fresh);                            \
+  }
+PARTS_TILE(parts_tile_small, 0, 0)
+PARTS_TILE(parts_tile_wide, 0, 1)
+PARTS_TILE(parts_tile_tall, 1, 0)
+PARTS_TILE(parts_tile_whole, 1, 1)
+#undef PARTS_TILE
+
+typedef void parts_tile_function(
+    const uint16_t *, const uint16_t *, int64_t, float *, int64_t, int);
+static parts_tile_function *const parts_tiles[2][2] = {
+    {parts_tile_small, parts_tile_wide}, {parts_tile_tall, parts_tile_whole}};
+
+/// Where the parts of the scratch lie, in floats.
+typedef struct parts_layout {
+  int64_t rows, depth, columns, right, sums, stride, total;
+} parts_layout;
+
+/// Grows with each extent but for blocks of terms, so that it is enough for every range.
+INLINE parts_layout parts_layout_of(int64_t rows, int64_t columns, int64_t terms) {
+  parts_layout l;
+  int64_t padded = round_up(terms > 0 ? terms : 1, STEP), wide = round_up(columns, 2 * SIDE);
+  l.depth = padded <= PARTS_TERMS ? padded : PARTS_TERMS / 2;
+  l.rows = PARTS_PACKED / l.depth / (2 * SIDE) * (2 * SIDE);
+  int64_t fit = PARTS_SUMS / wide / (2 * SIDE) * (2 * SIDE);
+  if (l.depth < padded && l.rows > fit) l.rows = fit > 4 * SIDE ? fit : 4 * SIDE;
+  l.rows = smaller(l.rows, round_up(rows, 2 * SIDE));
+  l.columns = smaller(wide, PARTS_COLUMNS);
+  l.right = l.rows * l.depth * PARTS / 2;
+  l.sums = l.right + l.columns * l.depth * PARTS / 2;
+  l.stride = l.depth < padded ? wide : 2 * SIDE;
+  l.total = l.sums + (l.depth < padded ? l.rows * wide : 4 * SIDE * SIDE);
+  return l;
+}
+
+INLINE size_t parts_scratch_bytes(int64_t rows, int64_t columns, int64_t terms) {
+  return (size_t)parts_layout_of(rows, columns, terms).total * sizeof(float);
+}
+
+/// `p` by parts: its extents, `start`, `fetch` and `finish`.
+static void run_parts(const product *p, const parts_operand *left, const parts_operand *right) {
+  int64_t width = p->column_end - p->column_begin;
+  parts_layout l = parts_layout_of(p->row_end - p->row_begin, width, p->terms);
+  uint16_t *lefts = (uint16_t *)p->scratch, *rights = (uint16_t *)(p->scratch + l.right);
+  start_tiles();
+  for (int64_t i = p->row_begin; i < p->row_end; i += l.rows) {
+    int64_t i_end = smaller(p->row_end, i + l.rows), r = 0;
+    do {
+      int64_t depth = smaller(l.depth, p->terms - r), steps = round_up(depth, STEP) / STEP;
+      int first = r == 0, last = r + depth >= p->terms;
+      pack_parts(left, i, i_end, r, depth, 0, lefts);
+      for (int64_t j = p->column_begin; j < p->column_end; j += l.columns) {
+        int64_t j_end = smaller(p->column_end, j + l.columns);
+        pack_parts(right, j, j_end, r, depth, 1, rights);
+        for (int64_t column = j; column < j_end; column += 2 * SIDE) {
+          const uint16_t *b = rights + (column - j) / (2 * SIDE) * steps * PANEL_STEP;
+          int64_t columns = smaller(2 * SIDE, j_end - column);
+          for (int64_t row = i; row < i_end; row += 2 * SIDE) {
+            const uint16_t *a = lefts + (row - i) / (2 * SIDE) * steps * PANEL_STEP;
+            int64_t rows = smaller(2 * SIDE, i_end - row);
+            float *tile = p->scratch + l.sums;
+            if (l.depth < p->terms) tile += (row - i) * l.stride + column - p->column_begin;
+            if (last && p->fetch) p->fetch(p->context, row, rows, column);
+            if (first && p->start) p->start(p->context, tile, l.stride, row, rows, column, columns);
+            parts_tiles[rows > SIDE][columns > SIDE](
+                a, b, steps, tile, l.stride, first && !p->start);
+            if (last) p->finish(p->context, tile, l.stride, row, rows, column, columns);
+          }
+        }
+      }
+      r += l.depth;
+    } while (r < p->terms);
+  }
+  _tile_release();
+}
