@@ -231,7 +231,9 @@ struct FineTuningTests {
       #expect(again.head == workspace.model.head)
       #expect(again.newTensors.isEmpty)
       let after = try TrainerWorkspace(again, team: ThreadTeam(threads: 1)).evaluate(data)
-      #expect(after == before, "\(name)")
+      // Another choice of parameters has another frozen prefix, whose products may go by parts.
+      #expect(after.predictions == before.predictions && after.accuracy == before.accuracy)
+      #expect(abs(after.meanLoss / before.meanLoss - 1) < 1e-6, "\(name)")
       remove(folder)
     }
   }
