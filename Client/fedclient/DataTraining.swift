@@ -1,4 +1,5 @@
 // Apache-2.0.
+import Codecs
 import CommandLineTool
 import Datasets
 import FineTuning
@@ -18,6 +19,8 @@ struct DataTraining {
   let patience: Int?
   /// Steps between checkpoints.
   let checkpointInterval: Int
+  /// Where the batches of every step go, for comparison with other frameworks.
+  let batchLog: String?
   /// What the training is, so that a checkpoint is not mistaken for that of another.
   let name: String
 
@@ -33,8 +36,12 @@ struct DataTraining {
     let first = training.progress.step
     var tokens = 0
     var shown: Float?
+    var logged: [UInt8] = []
     var bar = ProgressBar("train", total: training.stepCount, on: console)
     while !training.isDone {
+      if batchLog != nil {
+        for batch in training.nextBatches { logged += Array(line(batch).utf8) }
+      }
       let (loss, count) = try training.step(rate: rate)
       guard loss.isFinite else {
         throw CommandFailure(
@@ -65,6 +72,7 @@ struct DataTraining {
       }
     }
     bar.finish()
+    if let batchLog { try ModelFolder.write(logged, to: batchLog) }
     if heldOut == nil { try output.export(training.trainer.workspace) }
     return .done
   }
@@ -90,6 +98,20 @@ struct DataTraining {
     guard let patience else { return true }
     return training.progress.evaluationsSinceBest < patience
   }
+}
+
+/// A batch as `forward` and `gradients` take it, rows as long as they are.
+private func line(_ batch: [Example]) -> String {
+  func rows(_ values: (Example) -> [Int32]) -> JSONValue {
+    .array(batch.map { .array(values($0).map { .integer(Int64($0)) }) })
+  }
+  let classes = batch.compactMap(\.classIndex)
+  let labels =
+    classes.count == batch.count
+    ? JSONValue.array(classes.map { .integer(Int64($0)) }) : rows(\.labels)
+  return JSONValue.object([.init("input_ids", rows(\.tokens)), .init("labels", labels)])
+    .serialized()
+    + "\n"
 }
 
 /// As in `1:02:03` or `4:05`.

@@ -13,6 +13,7 @@ let commands: [Command] = [
   gradientsCommand,
   trainCommand,
   planCommand,
+  chooseCommand,
   generateCommand,
 ]
 

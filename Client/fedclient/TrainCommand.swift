@@ -29,6 +29,7 @@ let trainCommand = Command(
     .flag("merge", "Add adapters to the weights and write a whole model."),
     .value("batch", "FILE.json", "Instead of --data: the same batch every step, see gradients."),
     .value("log-losses", "OUT.json", "With --batch: the loss before each step and after the last."),
+    .value("log-batches", "OUT.jsonl", "With --data: the batch of each step, for comparison."),
     ModelOptions.frozen,
     ModelOptions.threads,
   ] + OptimizerOptions.all,
@@ -36,6 +37,7 @@ let trainCommand = Command(
     SCHEME is a sum of terms, as in bias:last=2+head:
       full, head, blocks:last=K, bias[:last=K], weights:PATTERN[,fraction=R][,last=K],
       lora:rank=R[,alpha=A][,targets=NAME/NAME…][,last=K]
+    or it is @FILE, one that choose wrote.
 
     A model without a head learns to tell the labels of the data. Under --labels auto so does any
     other.
@@ -160,6 +162,7 @@ extension Arguments {
       evaluationInterval: try integer("eval-every", in: 1...(1 << 30)),
       patience: try integer("patience", in: 1...(1 << 30)),
       checkpointInterval: try integer("checkpoint-every", in: 1...(1 << 30)) ?? 200,
+      batchLog: value("log-batches"),
       name: name
     )
   }
@@ -185,7 +188,7 @@ extension Arguments {
 
 extension ClientData {
   /// A share of the examples, at least one, drawn by `seed`, and the rest of them in their order.
-  fileprivate func heldOut(share: Float, seed: UInt64) -> (rest: ClientData, heldOut: ClientData) {
+  func heldOut(share: Float, seed: UInt64) -> (rest: ClientData, heldOut: ClientData) {
     let count = dataset.examples.count
     let some = min(max(1, Int(share * Float(count))), max(0, count - 1))
     var stream = RandomStream(key: seed, purpose: .partition)

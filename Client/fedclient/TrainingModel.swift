@@ -12,7 +12,7 @@ extension Arguments {
   ///   - seed: of what is made new.
   func model(scheme: String, labels: [String]? = nil, seed: UInt64 = 0) throws -> LoadedModel {
     let directory = try required("model")
-    let scheme = try UpdateScheme(scheme)
+    let scheme = try UpdateScheme(try writtenScheme(scheme))
     var head: ModelHead?
     if let asked = try labels?.count ?? integer("classes", in: 1...(1 << 16)) {
       head = .classifier(classes: asked)

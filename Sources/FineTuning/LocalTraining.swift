@@ -90,17 +90,22 @@ public final class LocalTraining {
   /// Whether the last step ended an epoch.
   public var isAtEndOfEpoch: Bool { progress.step % stepsPerEpoch == 0 }
 
-  /// The next step.
-  ///
-  /// - Returns: the mean loss of its batches before the step, and their tokens.
-  public func step(rate: RateSchedule) throws(FineTuningError) -> (loss: Float, tokens: Int) {
+  /// The batches of the next step.
+  public var nextBatches: [[Example]] {
     let number = progress.step / stepsPerEpoch
     if epoch?.number != number { epoch = (number, order.batches(epoch: number)) }
     let batches = epoch?.batches ?? []
     let first = progress.step % stepsPerEpoch * settings.accumulation
-    let chosen = batches[first..<min(batches.count, first + settings.accumulation)].map { batch in
+    return batches[first..<min(batches.count, first + settings.accumulation)].map { batch in
       batch.map { examples[$0] }
     }
+  }
+
+  /// The next step.
+  ///
+  /// - Returns: the mean loss of its batches before the step, and their tokens.
+  public func step(rate: RateSchedule) throws(FineTuningError) -> (loss: Float, tokens: Int) {
+    let chosen = nextBatches
     let size = rate.rate(of: progress.step + 1)
     let loss =
       settings.accumulation == 1

@@ -34,6 +34,31 @@ public struct TrainingReport: Sendable {
 }
 
 extension LoadedModel {
+  /// The plan of one step that visits its examples for the first time.
+  func stepReport(
+    rows: Int,
+    positions: Int,
+    optimizer: Optimizer,
+    threads: Int
+  ) throws(FineTuningError) -> PlanReport {
+    let request = GraphRequest(sequences: rows, positions: positions, head: head, hasLoss: true)
+    let whole = try FineTuningError.inModel(self.request.directory) { try graph(request) }
+    let training = try FineTuningError.inGraph { () throws(GraphError) in
+      try TrainingGraph(
+        whole,
+        isTrainable: selection.contains,
+        columns: selection.fractions,
+        ending: .update(optimizer, clipping: .none)
+      )
+    }
+    return PlanReport(
+      ExecutionPlan(training.graph, threads: threads, keepsInputs: false),
+      threads: threads,
+      weightBytes: 4 * table.trainableCount + table.frozenBytes,
+      forwardFlops: training.forwardFlops
+    )
+  }
+
   /// Plans a training step without running it.
   ///
   /// - Parameters:

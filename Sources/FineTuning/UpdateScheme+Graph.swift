@@ -68,7 +68,7 @@ extension UpdateScheme {
     case .blocks(let last): names = stored.map(\.name).filter { inLast($0, last) }
     case .biases(let last):
       names = stored.map(\.name).filter {
-        ($0.hasSuffix(".bias") || $0.hasSuffix(".beta")) && inLast($0, last)
+        Self.isBias($0) && inLast($0, last)
       }
     case .weights(let pattern, let fraction, let last):
       let selection = ParameterSelection([pattern])
@@ -83,6 +83,10 @@ extension UpdateScheme {
     return names.map { ($0, nil) }
   }
 
+  static func isBias(_ name: String) -> Bool {
+    name.hasSuffix(".bias") || name.hasSuffix(".beta")
+  }
+
   /// Whether a matrix is one of the named modules, by its last name or by a pattern.
   private static func isTarget(_ name: String, _ targets: [String]) -> Bool {
     let module = name.hasSuffix(".weight") ? String(name.dropLast(7)) : name
@@ -92,7 +96,7 @@ extension UpdateScheme {
 }
 
 /// Blocks of a model, by the first number in the names of its tensors.
-private struct Blocks {
+struct Blocks {
   let count: Int
 
   init(_ graph: Graph) {

@@ -31,4 +31,6 @@ public enum Purpose: UInt8, Sendable, CaseIterable {
   case device = 22
   /// Which token a generated text goes on with.
   case sampling = 23
+  /// Which schemes a search under a budget tries.
+  case schemeSearch = 24
 }
