@@ -116,17 +116,15 @@ public final class LoadedModel: Sendable {
     var missing: [String] = []
     var new: [String] = []
     for parameter in parameters {
-      let isTransposed = family.isTransposed(parameter.name)
       if let adapter, let name = adapter.fileName(of: parameter.name, family) {
         tensors[parameter.name] = try FineTuningError.inModel(adapter.weights.directory) {
-          let named = Parameter(name: name, shape: parameter.shape)
-          return try Self.stored(named, adapter.weights, isTransposed: isTransposed)
+          try adapter.weights.tensor(parameter, of: family, named: name)
         }
-      } else if checkpoint.contains(parameter.name),
+      } else if checkpoint.holds(parameter.name, of: family),
         try !Self.isReplaced(parameter, checkpoint, head, family)
       {
         let stored = try FineTuningError.inModel(directory) {
-          try Self.stored(parameter, checkpoint, isTransposed: isTransposed)
+          try checkpoint.tensor(parameter, of: family)
         }
         let trains = selection.contains(parameter.name)
         tensors[parameter.name] = trains ? stored : stored.held(request.frozen)
@@ -145,11 +143,16 @@ public final class LoadedModel: Sendable {
       throw .model(directory: directory, reason: "\(ModelError.missingTensors(missing))")
     }
     newTensors = new
+    var used = Set(tensors.keys).subtracting(new)
+    for norm in parameters.compactMap({ family.foldedNorm($0.name) }) {
+      used.formUnion([norm.gain, norm.bias, norm.mean, norm.variance])
+    }
     unusedTensors = checkpoint.tensors.map(\.name).filter { name in
       // Counters and tables that old checkpoints stored although anybody can make them.
-      tensors[name] == nil
-        && ![".position_ids", ".inv_freq", ".attn.bias", ".attn.masked_bias"]
-          .contains(where: name.hasSuffix)
+      !used.contains(name)
+        && ![
+          ".position_ids", ".inv_freq", ".attn.bias", ".attn.masked_bias", ".num_batches_tracked",
+        ].contains(where: name.hasSuffix)
     }
     table = WeightTable(tensors, isTrainable: selection.contains)
     // Reading brought in pages of neighbours too.
@@ -193,7 +196,7 @@ public final class LoadedModel: Sendable {
     let entry = try FineTuningError.inModel(checkpoint.directory) {
       try checkpoint.entry(parameter.name)
     }
-    return entry.shape != parameter.shape.dimensions
+    return entry.shape != family.storedShape(parameter.name, parameter.shape).dimensions
   }
 
   /// Trainable scalars, d.
@@ -278,46 +281,11 @@ public final class LoadedModel: Sendable {
   /// Elements of a tensor of the checkpoint, widened; nil where it has none of the name.
   func storedFloats(of name: String) throws(FineTuningError) -> [Float]? {
     guard let shape = table.shapes.first(where: { $0.name == name })?.shape,
-      checkpoint.contains(name)
+      checkpoint.holds(name, of: family)
     else { return nil }
     return try FineTuningError.inModel(request.directory) {
-      try Self.stored(
-        Parameter(name: name, shape: shape),
-        checkpoint,
-        isTransposed: family.isTransposed(name)
-      ).floats
+      try checkpoint.tensor(Parameter(name: name, shape: shape), of: family).floats
     }
-  }
-
-  private static func stored(
-    _ parameter: Parameter,
-    _ checkpoint: Checkpoint,
-    isTransposed: Bool
-  ) throws -> StoredTensor {
-    let name = parameter.name
-    let shape = isTransposed ? [parameter.shape[1], parameter.shape[0]] : parameter.shape
-    let entry = try checkpoint.entry(name)
-    guard entry.shape == shape.dimensions else {
-      throw ModelError.tensorShape(
-        name: name,
-        expected: "\(shape)",
-        found: "\(Shape(entry.shape))"
-      )
-    }
-    let bytes = try checkpoint.bytes(of: name)
-    // SAFETY: the bytes hold the entry's elements, aligned, while `bytes` lives, and the tensor keeps
-    // it alive. An empty tensor has no address; nothing reads from it.
-    guard let address = unsafe bytes.bytes.baseAddress else {
-      return StoredTensor(shape: shape, floats: [])
-    }
-    let stored = unsafe StoredTensor(
-      shape: shape,
-      type: try entry.elementType(),
-      bytes: address,
-      owner: bytes,
-      isMapped: bytes.copiedBytes == 0
-    )
-    return isTransposed ? stored.transposed() : stored
   }
 
   /// A new tensor: a vector and the B of an adapter zero, a matrix uniform in ±0.02·√3, the A of an

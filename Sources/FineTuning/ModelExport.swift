@@ -37,7 +37,7 @@ extension TrainerWorkspace {
     for (name, shape) in model.table.shapes where !Adapters.isPart(name) {
       let isStored =
         !trainable.contains(name) && !trainable.contains(Adapters.names(name).a)
-        && model.checkpoint.contains(name)
+        && model.isStored(name)
       let type = isStored ? try model.checkpoint.entry(name).elementType() : .f32
       let exported = renames ? family.exportName(name) : name
       names[exported] = name
@@ -57,7 +57,7 @@ extension TrainerWorkspace {
         let stored = model.asStored(name, weights, shapes[name] ?? [weights.count]).values
         // SAFETY: floats have no padding; every machine this runs on is little-endian.
         try unsafe writer.append(stored.span.bytes)
-      } else if model.checkpoint.contains(name) {
+      } else if model.isStored(name) {
         let bytes = try model.checkpoint.bytes(of: name)
         // SAFETY: `bytes` lives to the end of the statement.
         try unsafe writer.append(RawSpan(_unsafeBytes: bytes.bytes))

@@ -1,12 +1,19 @@
 // Apache-2.0.
 import Execution
+import ModelFiles
 import Models
 public import Tensors
 
 extension LoadedModel {
+  /// Whether the checkpoint has a tensor as the model uses it, no norm folded in and none new.
+  func isStored(_ name: String) -> Bool {
+    checkpoint.contains(name) && family.foldedNorm(name) == nil && !newTensors.contains(name)
+  }
+
   /// Extents of a tensor in the checkpoint.
   func storedExtents(_ name: String, _ shape: Shape) -> [Int] {
-    family.isTransposed(name) ? shape.dimensions.reversed() : shape.dimensions
+    family.isTransposed(name)
+      ? shape.dimensions.reversed() : family.storedShape(name, shape).dimensions
   }
 
   /// A matrix of the model as its checkpoint has it, which may be the other way round.
@@ -22,7 +29,8 @@ extension LoadedModel {
   ) -> (extents: [Int], values: [Float]) {
     let extents =
       values.count == shape.elementCount
-      ? shape.dimensions : [shape.rows, values.count / max(1, shape.rows)]
+      ? family.storedShape(name, shape).dimensions
+      : [shape.rows, values.count / max(1, shape.rows)]
     guard family.isTransposed(name), extents.count == 2 else { return (extents, values) }
     let (rows, columns) = (extents[0], extents[1])
     var turned: [Float] = []

@@ -175,7 +175,8 @@ public final class TrainerWorkspace {
       try model.graph(request).withFrozenProductsByParts(isTrainable: model.selection.contains)
     }
     let selection = model.selection
-    let split = GraphSplit(whole) { !hoists || selection.contains($0) }
+    let split =
+      hoists ? GraphSplit(whole, isTrainable: selection.contains) : GraphSplit(uncut: whole)
     let graph = try FineTuningError.inGraph { () throws(GraphError) in
       switch part {
       case .prefix: split.prefix

@@ -14,6 +14,13 @@ public struct GraphSplit: Sendable {
   /// Names of the boundary values: outputs of the prefix, inputs of the suffix.
   public let boundary: [String]
 
+  /// `graph` as it is, with nothing before it.
+  public init(uncut graph: Graph) {
+    prefix = graph.part([], inputs: graph.inputs, outputs: [])
+    suffix = graph
+    boundary = []
+  }
+
   /// Cuts `graph`; `isTrainable` says which parameters can change, by name.
   public init(_ graph: Graph, isTrainable: (String) -> Bool) {
     var moves = [Bool](repeating: false, count: graph.values.count)

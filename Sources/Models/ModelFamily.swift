@@ -1,7 +1,7 @@
 // Apache-2.0.
 public import Codecs
 public import GraphCompiler
-import Tensors
+public import Tensors
 
 /// What stands on top of the body of a model.
 public enum ModelHead: Sendable, Hashable {
@@ -86,6 +86,12 @@ public protocol ModelFamily: Sendable {
   /// Whether checkpoints hold a matrix as [inputs, outputs], the other way round than graphs do.
   func isTransposed(_ name: String) -> Bool
 
+  /// Extents of a parameter in checkpoints that do not turn it.
+  func storedShape(_ name: String, _ shape: Shape) -> Shape
+
+  /// The batch norm to fold into a parameter when it is read.
+  func foldedNorm(_ name: String) -> FoldedNorm?
+
   /// The graph.
   func graph(_ request: GraphRequest) throws(ModelError) -> Graph
 }
@@ -93,6 +99,12 @@ public protocol ModelFamily: Sendable {
 extension ModelFamily {
   /// Most checkpoints hold [outputs, inputs].
   public func isTransposed(_: String) -> Bool { false }
+
+  /// Most have those of the graph.
+  public func storedShape(_: String, _ shape: Shape) -> Shape { shape }
+
+  /// Most have none.
+  public func foldedNorm(_: String) -> FoldedNorm? { nil }
 
   /// None: most families read tokens.
   public var valueCount: Int { 0 }
@@ -105,6 +117,7 @@ public enum ModelFamilies {
     BERT.self,
     GPT2.self,
     Perceptron.self,
+    ConvolutionalNetwork.self,
   ]
 
   /// The family of a configuration.

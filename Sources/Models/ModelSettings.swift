@@ -40,6 +40,20 @@ public struct ModelSettings: Sendable {
     }
   }
 
+  /// A list of lists of counts, zero included; nil where the key is not there.
+  func rows(_ key: String) throws(ModelError) -> [[Int]]? {
+    guard isPresent(key) else { return nil }
+    return try read { () throws(JSONError) in
+      var rows: [[Int]] = []
+      for row in try root[key].items() {
+        var all: [Int] = []
+        for item in try row.items() { all.append(try item.integer(in: 0...1 << 28)) }
+        rows.append(all)
+      }
+      return rows
+    }
+  }
+
   func number(_ key: String, default fallback: Double? = nil) throws(ModelError) -> Double {
     if let fallback, !isPresent(key) { return fallback }
     return try read { () throws(JSONError) in try root[key].number() }
