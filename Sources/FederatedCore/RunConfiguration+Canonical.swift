@@ -27,6 +27,7 @@ extension RunConfiguration: WireCodable {
       .init("task", task.json),
       .init("algorithm", algorithm.json),
       .init("trainable", .array(trainable.map { .string($0) })),
+      .init("frozen", .string(frozen)),
       .init("data", data.json),
       .init("rounds", .integer(Int64(rounds))),
       .init("schedule", schedule.json),

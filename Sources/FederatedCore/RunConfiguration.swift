@@ -16,6 +16,8 @@ public struct RunConfiguration: Sendable, Equatable {
   public let algorithm: AlgorithmSection
   /// Glob patterns of the parameters that train.
   public let trainable: [String]
+  /// How everybody holds matrices that do not train: a word of `frozenWords`.
+  public let frozen: String
   /// How texts become batches.
   public let data: DataSection
   /// Aggregations of the run.
@@ -36,8 +38,12 @@ public struct RunConfiguration: Sendable, Equatable {
   /// The most clients of a run.
   public static let maximumClients = 1 << 20
 
+  /// What `frozen` may be: as the checkpoint has them, in two bytes an element, in one.
+  public static let frozenWords = ["stored", "bf16", "int8"]
+
   static let keys = [
-    "name", "model", "task", "algorithm", "trainable", "data", "rounds", "schedule", "evaluation",
+    "name", "model", "task", "algorithm", "trainable", "frozen", "data", "rounds", "schedule",
+    "evaluation",
     "seed", "head_seed", "simulation",
   ]
 
@@ -51,6 +57,7 @@ public struct RunConfiguration: Sendable, Equatable {
     task = try Self.task(file)
     algorithm = try AlgorithmSection(file)
     trainable = try file.texts("trainable", standard: ["*"])
+    frozen = try file.word("frozen", of: Self.frozenWords)
     data = try DataSection(file.section("data", known: DataSection.keys))
     rounds = try file.integer("rounds", in: 1...Self.maximumRounds)
     schedule = try ScheduleSection(file, steps: algorithm.steps)

@@ -1,4 +1,5 @@
 // Apache-2.0.
+import Execution
 public import FederatedCore
 import Models
 
@@ -19,7 +20,8 @@ extension ModelRequest {
       head: head,
       trainable: ParameterSelection(run.trainable),
       headSeed: run.headSeed,
-      featureBytes: featureBytes
+      featureBytes: featureBytes,
+      frozen: FrozenWeights(rawValue: run.frozen) ?? .stored
     )
   }
 }

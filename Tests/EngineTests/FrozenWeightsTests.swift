@@ -1,5 +1,6 @@
 // Apache-2.0.
 import Execution
+import FederatedCore
 import FineTuning
 import GraphCompiler
 import ModelFiles
@@ -108,6 +109,17 @@ struct FrozenWeightsTests {
       try $0.trainingReport(rows: 2, positions: 8, optimizer: .sgd(), threads: 1)
     }
     #expect(reports[2].plan.staticBytes - reports[0].plan.staticBytes == byte)
+  }
+
+  @Test("A run file says how everybody holds them", arguments: FrozenWeights.allCases)
+  func run(frozen: FrozenWeights) throws {
+    #expect(RunConfiguration.frozenWords.contains(frozen.rawValue))
+    let text = """
+      { model: "m", rounds: 1, algorithm: { name: "fedkseed" }, schedule: { clients: 1 },
+        frozen: "\(frozen)" }
+      """
+    let request = ModelRequest(try RunConfiguration(json5: Array(text.utf8)))
+    #expect(request.frozen == frozen)
   }
 
   @Test("A merged model has the stored matrices under its adapters")

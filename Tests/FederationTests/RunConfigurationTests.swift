@@ -14,7 +14,7 @@ import Testing
       name: "full", model: "models/tiny",
       task: { kind: "classification", labels: ["a", "b"] },
       algorithm: { name: "fedkseed", seeds: 64, learning_rate: 1e-3, steps: 20 },
-      trainable: ["head.*", "*.bias"],
+      trainable: ["head.*", "*.bias"], frozen: "int8",
       data: { format: "jsonl", max_length: 64, batch_size: 2, template: "chatml" },
       rounds: 5,
       schedule: {
@@ -38,6 +38,7 @@ import Testing
     let run = try Self.read(Self.smallest)
     #expect(run.task == .languageModeling)
     #expect(run.trainable == ["*"])
+    #expect(run.frozen == "stored")
     #expect(run.algorithm.steps == 200)
     #expect(run.schedule.minimum == 4)
     #expect(run.schedule.startClients == 4)
@@ -57,6 +58,7 @@ import Testing
     #expect(run.evaluation?.every == 2)
     #expect(run.seed == 7)
     #expect(run.headSeed == 8)
+    #expect(run.frozen == "int8")
     #expect(run.simulation?.partition == "dirichlet")
     #expect(run.simulation?.alpha == 0.5)
     #expect(run.simulation?.devices.speeds == .lognormal)
@@ -114,6 +116,7 @@ import Testing
     ),
     (smallest.replacing("rounds: 3", with: "rounds: 2.5"), "rounds", "integer"),
     (smallest.replacing("rounds: 3", with: "rounds: 3, task: \"vision\""), "task", "none of"),
+    (smallest.replacing("rounds: 3", with: "rounds: 3, frozen: \"int4\""), "frozen", "int8"),
     (
       smallest.replacing(
         "rounds: 3",
