@@ -65,7 +65,7 @@ let package = Package(
     .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
 
     // 1
-    library("Codecs", "COpenSSL"),
+    library("Codecs", "COpenSSL", "CZstd"),
     library("SharedRandomness", "CKernels", "Codecs"),
     library("Telemetry"),
     library("CommandLineTool", "Codecs"),
@@ -83,7 +83,7 @@ let package = Package(
     library("ModelFiles", "Codecs", "Tensors"),
 
     // 4
-    library("FederatedAlgorithms", "FederatedCore", "Codecs", "SharedRandomness"),
+    library("FederatedAlgorithms", "FederatedCore", "Codecs", "SharedRandomness", "CKernels"),
     library("Execution", "GraphCompiler", "Tensors", "SharedRandomness", "CKernels"),
     library("Models", "GraphCompiler", "ModelFiles", "Codecs", "Tensors"),
     library("Datasets", "ModelFiles", "Codecs", "SharedRandomness"),

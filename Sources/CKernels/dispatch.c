@@ -39,6 +39,7 @@ static void build(void) {
   int32_t best = SAMARA_SCALAR;
   samara_install_scalar_dense(&tables[SAMARA_SCALAR]);
   samara_install_scalar_shared(&tables[SAMARA_SCALAR]);
+  samara_install_scalar_integers(&tables[SAMARA_SCALAR]);
   available[SAMARA_SCALAR] = 1;
 #if defined(__x86_64__)
   __builtin_cpu_init();
@@ -47,11 +48,13 @@ static void build(void) {
     samara_kernel_table *table = start(best = SAMARA_AVX2, SAMARA_SCALAR);
     samara_install_avx2_dense(table);
     samara_install_avx2_shared(table);
+    samara_install_avx2_integers(table);
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
       table = start(best = SAMARA_AVX512, SAMARA_AVX2);
       samara_install_avx512_dense(table);
       samara_install_avx512_shared(table);
+      samara_install_avx512_integers(table);
       if (has_tiles()) samara_install_amx_dense(start(best = SAMARA_AMX, SAMARA_AVX512));
     }
   }

@@ -4,20 +4,26 @@ public import FederatedCore
 
 /// Every algorithm, one line each.
 public enum AlgorithmCatalog {
-  private static let entries:
-    [(
-      name: String,
-      start: @Sendable (JSONValue, UInt64) throws(AlgorithmError) -> any AlgorithmSession
-    )] =
-      [
-        (Ferret.name, { value, key throws(AlgorithmError) in try Ferret(value, key: key) }),
-        (FedKSeed.name, { value, key throws(AlgorithmError) in try FedKSeed(value, key: key) }),
-        (OneByte.name, { value, key throws(AlgorithmError) in try OneByte(value, key: key) }),
-        (
-          SharedDirections.name,
-          { value, key throws(AlgorithmError) in try SharedDirections(value, key: key) }
-        ),
-      ]
+  private typealias Entry = (
+    name: String,
+    start: @Sendable (JSONValue, UInt64) throws(AlgorithmError) -> any AlgorithmSession
+  )
+
+  private static let alone: [Entry] = [
+    (Ferret.name, { value, key throws(AlgorithmError) in try Ferret(value, key: key) }),
+    (FedKSeed.name, { value, key throws(AlgorithmError) in try FedKSeed(value, key: key) }),
+    (OneByte.name, { value, key throws(AlgorithmError) in try OneByte(value, key: key) }),
+    (
+      SharedDirections.name,
+      { value, key throws(AlgorithmError) in try SharedDirections(value, key: key) }
+    ),
+  ]
+
+  private static let entries = alone + DensePreset.all.map(dense)
+
+  private static func dense(_ preset: DensePreset) -> Entry {
+    (preset.name, { value, _ throws(AlgorithmError) in try DenseAverage(value, preset: preset) })
+  }
 
   /// Names a run configuration may give.
   public static var names: [String] { entries.map(\.name) }

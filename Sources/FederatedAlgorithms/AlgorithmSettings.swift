@@ -48,10 +48,23 @@ struct AlgorithmSettings {
     }
   }
 
-  /// One of some words, or the first where the key is absent.
-  func word(_ key: String, of words: [String]) throws(AlgorithmError) -> String {
+  /// A yes or no, or `standard` where the key is absent.
+  func flag(_ key: String, standard: Bool) throws(AlgorithmError) -> Bool {
     switch members.last(where: { $0.key == key })?.value {
-    case nil: return words[0]
+    case nil: return standard
+    case .bool(let flag): return flag
+    default: throw .setting(key, "must be true or false")
+    }
+  }
+
+  /// One of some words, or `standard`, else the first, where the key is absent.
+  func word(
+    _ key: String,
+    of words: [String],
+    standard: String? = nil
+  ) throws(AlgorithmError) -> String {
+    switch members.last(where: { $0.key == key })?.value {
+    case nil: return standard ?? words[0]
     case .string(let word):
       guard words.contains(word) else {
         throw .setting(key, "'\(word)' is none of \(words.joined(separator: ", "))")

@@ -6,6 +6,21 @@ import SharedRandomness
 import Testing
 
 @Suite struct AlgorithmTests {
+  static let dense: [JSONValue] = [
+    dense("fedavg"),
+    dense("fedprox", [.init("codec", .string("fixed16"))]),
+    dense("delta-sgd", [.init("codec", .string("block8"))]),
+    dense("fednova", [.init("codec", .string("block4"))]),
+    dense(
+      "fedavg",
+      [.init("codec", .string("ternary")), .init("fold", .string("trimmed"))]
+    ),
+  ]
+
+  static func dense(_ name: String, _ more: [JSONValue.Member] = []) -> JSONValue {
+    .object([.init("name", .string(name)), .init("learning_rate", .number(0.05))] + more)
+  }
+
   static let settings: [JSONValue] = [
     Self.fedKSeed(seeds: 64, family: "hadamard", probability: "uniform"),
     Self.fedKSeed(seeds: 64, family: "independent", probability: "uniform"),
@@ -21,7 +36,7 @@ import Testing
 
   /// Methods by gradients, whose payloads are not a byte a step.
   static let everyMethod =
-    settings + [
+    settings + dense + [
       // 64 coordinates for 200 parameters: a rate of 1 would follow errors as much as the gradient.
       FerretTests.settings(.init("rate", .number(0.3))),
       FerretTests.settings(.init("directions", .string("own")), .init("code", .string("sign"))),

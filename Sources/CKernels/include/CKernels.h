@@ -4,6 +4,7 @@
 #pragma once
 #include "convolutions.h"
 #include "gradients.h"
+#include "integers.h"
 #include "weights.h"
 
 #ifdef __cplusplus

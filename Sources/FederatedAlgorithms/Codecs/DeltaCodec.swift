@@ -1,0 +1,184 @@
+// Apache-2.0.
+import Codecs
+
+/// How a vector of integers travels.
+///
+///     form u8 | elements varint | head of the form | chunks of 65,536 elements, the last shorter,
+///         each: length varint, then 0 and the content or 1 and a zstd frame of it
+///
+/// A chunk is decoded alone, so a fold holds one chunk of each client at a time. What a form leaves out
+/// is told to the encoder's caller, exactly: decoded = given − left, in integers.
+enum DeltaCodec: Sendable, Equatable {
+  /// Every integer; with 16 bits, of as many units of a power of two as makes all of them fit.
+  case fixed(bits: Int)
+  /// Blocks with a step of their own and 8 or 4 bits an element.
+  case blocks(bits: Int)
+  /// The largest share of the elements as one magnitude with signs (Yadav et al., ComPEFT, 2023).
+  case ternary(density: Double)
+
+  /// Elements of a chunk.
+  static let chunkSize = 1 << 16
+
+  /// Names in a run file.
+  static let names = ["fixed32", "fixed16", "block8", "block4", "ternary"]
+
+  /// The codec of a name.
+  init(_ name: String, density: Double) {
+    switch name {
+    case "fixed16": self = .fixed(bits: 16)
+    case "block8": self = .blocks(bits: 8)
+    case "block4": self = .blocks(bits: 4)
+    case "ternary": self = .ternary(density: density)
+    default: self = .fixed(bits: 32)
+    }
+  }
+
+  /// Whether everything arrives.
+  var isLossless: Bool { self == .fixed(bits: 32) }
+
+  /// First byte of a payload.
+  var form: UInt8 {
+    switch self {
+    case .fixed(let bits): bits == 32 ? 0 : 1
+    case .blocks(let bits): bits == 8 ? 2 : 3
+    case .ternary: 4
+    }
+  }
+
+  /// The payload of `amounts`, each within ±2^30; they become what it leaves out.
+  func encode(_ amounts: inout [Int32]) -> [UInt8] {
+    var writer = ByteWriter()
+    writer.write(form)
+    writer.write(count: amounts.count)
+    let largest = IntegerKernels.largestMagnitude(amounts.span)
+    var ternary: TernaryCode?
+    var shift = 0
+    switch self {
+    case .fixed(let bits):
+      shift = FixedCode.shift(largest: largest, bits: bits)
+      writer.write(UInt8(shift))
+    case .blocks: break
+    case .ternary(let density):
+      let code = TernaryCode(amounts, density: density)
+      writer.write(count: Int(code.scale))
+      ternary = code
+    }
+    for start in stride(from: 0, to: amounts.count, by: Self.chunkSize) {
+      let range = start..<min(amounts.count, start + Self.chunkSize)
+      var values = amounts.mutableSpan
+      var part = values._mutatingExtracting(range)
+      let content: [UInt8]
+      switch self {
+      case .fixed: content = FixedCode.content(&part, shift: shift)
+      case .blocks(let bits): content = BlockCode(bits: bits).content(&part)
+      case .ternary: content = ternary?.content(&part) ?? []
+      }
+      let frame = Zstd.compressed(content)
+      let body = frame ?? content
+      writer.write(count: body.count + 1)
+      writer.write(UInt8(frame == nil ? 0 : 1))
+      writer.write(bytes: body)
+    }
+    return writer.bytes
+  }
+}
+
+/// A payload whose outer form is checked: its chunks can be asked for in any order.
+struct DeltaPayload {
+  private let codec: DeltaCodec
+  private let bytes: [UInt8]
+  /// Elements.
+  let count: Int
+  private let chunks: [Range<Int>]
+  private var shift = 0
+  private var scale: Int32 = 0
+
+  /// Refuses a payload of another codec or of another number of elements than `count`.
+  init(_ bytes: [UInt8], codec: DeltaCodec, count: Int) throws(CodecError) {
+    self.codec = codec
+    self.bytes = bytes
+    self.count = count
+    var reader = ByteReader(bytes)
+    let form = try reader.read(UInt8.self)
+    guard form == codec.form else {
+      throw .outOfRange(field: "form", value: "\(form)", allowed: "\(codec.form)")
+    }
+    let found = try reader.readCount(limit: Int(Int32.max), field: "elements")
+    guard found == count else {
+      throw .outOfRange(field: "elements", value: "\(found)", allowed: "\(count)")
+    }
+    switch codec {
+    case .fixed(let bits):
+      shift = Int(try reader.read(UInt8.self))
+      guard shift <= 32 - bits else {
+        throw .outOfRange(field: "shift", value: "\(shift)", allowed: "0...\(32 - bits)")
+      }
+    case .blocks: break
+    case .ternary:
+      scale = Int32(try reader.readCount(limit: Int(Int32.max), field: "scale"))
+    }
+    var chunks: [Range<Int>] = []
+    for _ in stride(from: 0, to: count, by: DeltaCodec.chunkSize) {
+      let length = try reader.readCount(limit: reader.remaining, field: "chunk")
+      let start = bytes.count - reader.remaining
+      _ = try reader.readBytes(length)
+      chunks.append(start..<start + length)
+    }
+    try reader.finish()
+    self.chunks = chunks
+  }
+
+  /// Chunks.
+  var chunkCount: Int { chunks.count }
+
+  /// Elements of a chunk.
+  func range(of chunk: Int) -> Range<Int> {
+    let start = chunk * DeltaCodec.chunkSize
+    return start..<min(count, start + DeltaCodec.chunkSize)
+  }
+
+  /// amounts[0..<n] ← the n elements of a chunk.
+  ///
+  /// - Throws: `CodecError` where the chunk is none that an encoder makes.
+  func decode(_ chunk: Int, into amounts: inout [Int32]) throws(CodecError) {
+    let elements = range(of: chunk).count
+    let body = bytes[chunks[chunk]]
+    let limit: Int
+    switch codec {
+    case .fixed: limit = FixedCode.longest(elements)
+    case .blocks(let bits): limit = BlockCode(bits: bits).length(elements)
+    case .ternary: limit = TernaryCode.longest(elements)
+    }
+    let content: [UInt8]
+    switch body.first {
+    case 0: content = Array(body.dropFirst())
+    case 1: content = try Zstd.content(body.dropFirst(), limit: limit, field: "chunk")
+    default: throw .malformed(field: "chunk", reason: "begins with neither 0 nor 1")
+    }
+    var values = amounts.mutableSpan
+    var part = values._mutatingExtracting(0..<elements)
+    switch codec {
+    case .fixed(let bits): try FixedCode.decode(content, bits: bits, shift: shift, into: &part)
+    case .blocks(let bits): try BlockCode(bits: bits).decode(content, into: &part)
+    case .ternary: try TernaryCode.decode(content, scale: scale, into: &part)
+    }
+  }
+
+  /// Refuses what a later `decode` would.
+  func check() throws(CodecError) {
+    var amounts = [Int32](repeating: 0, count: min(count, DeltaCodec.chunkSize))
+    for chunk in chunks.indices { try decode(chunk, into: &amounts) }
+  }
+
+  /// All elements.
+  func decoded() throws(CodecError) -> [Int32] {
+    var all: [Int32] = []
+    all.reserveCapacity(count)
+    var amounts = [Int32](repeating: 0, count: min(count, DeltaCodec.chunkSize))
+    for chunk in chunks.indices {
+      try decode(chunk, into: &amounts)
+      all.append(contentsOf: amounts.prefix(range(of: chunk).count))
+    }
+    return all
+  }
+}

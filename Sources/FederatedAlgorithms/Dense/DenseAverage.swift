@@ -1,0 +1,137 @@
+// Apache-2.0.
+import Codecs
+import FederatedCore
+
+/// FedAvg and its family: clients go down their gradients, the server steps along the mean of their ways.
+///
+/// A contribution is a way, not a place: a late one counts from wherever the model is by then. A version
+/// travels as the change of its integers, whole or by a codec; what a codec leaves out of a version is
+/// part of the next (error feedback at the server).
+struct DenseAverage: AlgorithmSession {
+  private let name: String
+  private let client: DenseClient
+  private var server: DenseServer
+  private let downlink: DeltaCodec
+  private let scaleExponent: Int
+  private var state: DenseState?
+  /// What the server would hold if versions travelled whole; empty where they do.
+  private var target: [Int32] = []
+  /// The change of the last fold.
+  private var change: [UInt8]?
+
+  init(_ configuration: JSONValue, preset: DensePreset) throws(AlgorithmError) {
+    let settings = try AlgorithmSettings(
+      configuration,
+      known: ["steps", "scale_exponent", "downlink", "downlink_density"] + DenseClient.keys
+        + DenseServer.keys
+    )
+    name = preset.name
+    client = try DenseClient(settings, preset: preset)
+    server = try DenseServer(settings, preset: preset)
+    downlink = DeltaCodec(
+      try settings.word("downlink", of: DeltaCodec.names),
+      density: try settings.number("downlink_density", in: 1e-6...1, standard: 0.05)
+    )
+    scaleExponent = try settings.integer("scale_exponent", in: 8...30, standard: 24)
+  }
+
+  /// A mean takes ways of any age; an order of values is of one version.
+  var acceptsStaleTasks: Bool { server.fold == .mean }
+
+  mutating func begin(_ blocks: [ParameterBlock]) throws {
+    let count = blocks.last?.range.upperBound ?? 0
+    guard count > 0 else { throw AlgorithmError.setting("name", "no parameter trains") }
+    if let state, state.count == count { return }
+    state = DenseState(count: count)
+  }
+
+  func train(_ task: LocalTask, on trainer: inout any LocalTrainer) throws -> LocalResult {
+    try client.train(task, on: &trainer)
+  }
+
+  func check(_ payload: [UInt8], for task: LocalTask) throws {
+    _ = try client.payload(payload, of: task, count: begun().count, wholly: true)
+  }
+
+  mutating func fold(_ contributions: [Contribution]) throws {
+    var state = try begun()
+    var taken: [(contribution: Contribution, payload: DeltaPayload)] = []
+    // In one order, so that whatever is refused is refused by everybody.
+    for contribution in contributions.sorted(by: Self.comesFirst) {
+      guard contribution.weight <= Contribution.aggregationWeight else {
+        throw AlgorithmError.payload(
+          client: contribution.task.client,
+          round: contribution.task.round,
+          "weight \(contribution.weight) is past \(Contribution.aggregationWeight)"
+        )
+      }
+      // Whole since `check`; a chunk that is not would end the fold below.
+      let payload = try client.payload(
+        contribution.payload,
+        of: contribution.task,
+        count: state.count,
+        wholly: false
+      )
+      taken.append((contribution, payload))
+    }
+    let before = state.integers
+    var after = target.isEmpty ? before : target
+    try server.step(
+      &after,
+      by: taken,
+      exponent: client.exponent,
+      scaleExponent: scaleExponent
+    )
+    var change = IntegerKernels.difference(after, before)
+    self.change = downlink.encode(&change)
+    if downlink.isLossless {
+      state.set(after)
+    } else {
+      target = after
+      state.set(IntegerKernels.difference(after, change))
+    }
+    self.state = state
+  }
+
+  func advance() -> [UInt8]? { change ?? [] }
+
+  mutating func advance(by bytes: [UInt8]) throws {
+    var state = try begun()
+    do throws(CodecError) {
+      try state.add(DeltaPayload(bytes, codec: downlink, count: state.count))
+      self.state = state
+    } catch {
+      throw FederationError.advance("\(error)")
+    }
+  }
+
+  func weightUpdates() throws -> [WeightUpdate] {
+    try begun().weightUpdates(scaleExponent: scaleExponent)
+  }
+
+  func snapshot() -> [UInt8] { state?.snapshot() ?? [0] }
+
+  mutating func restore(_ snapshot: [UInt8]) throws {
+    let count = try begun().count
+    do throws(CodecError) {
+      state = try DenseState(snapshot, count: count)
+    } catch {
+      throw AlgorithmError.snapshot("\(error)")
+    }
+    change = nil
+    target = []
+  }
+
+  func digest(base: Digest) -> Digest {
+    (state ?? DenseState(count: 0)).digest(base: base, name: name, scaleExponent: scaleExponent)
+  }
+
+  private func begun() throws(AlgorithmError) -> DenseState {
+    guard let state else { throw .notBegun }
+    return state
+  }
+
+  private static func comesFirst(_ a: Contribution, _ b: Contribution) -> Bool {
+    (a.task.round, a.task.client) < (b.task.round, b.task.client)
+  }
+}

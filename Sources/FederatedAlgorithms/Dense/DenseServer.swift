@@ -1,0 +1,211 @@
+// Apache-2.0.
+import CKernels
+import Codecs
+import FederatedCore
+
+/// The server's half of the dense methods: contributions become one mean, and that a step.
+///
+/// The mean is an exact sum of integers; the step is binary64, one operation after another, and ends in
+/// integers again. Chunk by chunk, so that a fold holds 65,536 elements of each contribution at a time.
+struct DenseServer: Sendable, Equatable {
+  /// How contributions become one.
+  enum Fold: Sendable, Equatable {
+    /// By their weights.
+    case mean
+    /// Without that share of the least and of the greatest of each element (Yin et al., 2018); 0.5 is
+    /// the median. All others count alike.
+    case trimmed(Double)
+  }
+
+  let fold: Fold
+  private let normalizes: Bool
+  /// Length that a contribution is scaled down to, 0 for none.
+  private let normBound: Double
+  private let rule: UInt32
+  private let rate: Double
+  private let beta1: Double
+  private let beta2: Double
+  private let tau: Double
+  /// Moments of the optimiser, empty before the first fold and where it has none.
+  private var first: [Double] = []
+  private var second: [Double] = []
+
+  static let keys = [
+    "server", "server_rate", "server_beta1", "server_beta2", "server_tau", "normalize", "fold",
+    "trim", "norm_bound",
+  ]
+  private static let rules = ["average", "momentum", "adam", "yogi"]
+  /// A whole weight is 2^(16+4): four bits more for weights that are scaled down.
+  private static let weightBits = 4
+  private static let whole = Int64(Contribution.aggregationWeight) << 4
+
+  init(_ settings: AlgorithmSettings, preset: DensePreset) throws(AlgorithmError) {
+    let name = try settings.word("server", of: Self.rules, standard: preset.server)
+    rule = UInt32(Self.rules.firstIndex(of: name) ?? 0)
+    let isAdaptive = name == "adam" || name == "yogi"
+    rate = try settings.number("server_rate", in: 1e-9...100, standard: isAdaptive ? 0.1 : 1)
+    beta1 = try settings.number("server_beta1", in: 0...0.9999, standard: 0.9)
+    beta2 = try settings.number("server_beta2", in: 0...0.99999, standard: 0.99)
+    tau = try settings.number("server_tau", in: 1e-9...1, standard: 1e-3)
+    normalizes = try settings.flag("normalize", standard: preset.normalizes)
+    normBound = try settings.number("norm_bound", in: 0...1e9, standard: 0)
+    switch try settings.word("fold", of: ["mean", "median", "trimmed"]) {
+    case "median": fold = .trimmed(0.5)
+    case "trimmed": fold = .trimmed(try settings.number("trim", in: 0...0.49, standard: 0.2))
+    default: fold = .mean
+    }
+    if fold != .mean, normalizes {
+      throw .setting("normalize", "an order of values knows no weights; use fold: \"mean\"")
+    }
+  }
+
+  /// integers ← those after the step that these contributions make.
+  ///
+  /// - Parameters:
+  ///   - exponent: units of the contributions are 2^−exponent.
+  ///   - scaleExponent: units of the integers are 2^−scaleExponent.
+  mutating func step(
+    _ integers: inout [Int32],
+    by contributions: [(contribution: Contribution, payload: DeltaPayload)],
+    exponent: Int,
+    scaleExponent: Int
+  ) throws {
+    let factors = try factors(contributions, exponent: exponent)
+    makeMoments(count: integers.count)
+    var step = samara_server_step()
+    step.rule = Int32(rule)
+    step.bound = DenseState.bound
+    step.unit = Double(sign: .plus, exponent: -(16 + Self.weightBits + exponent), significand: 1)
+    step.scale = Double(sign: .plus, exponent: scaleExponent, significand: 1)
+    (step.rate, step.beta1, step.beta2, step.tau) = (rate, beta1, beta2, tau)
+    let size = DeltaCodec.chunkSize
+    var sums = [Int64](repeating: 0, count: min(size, integers.count))
+    for chunk in 0..<(integers.count + size - 1) / size {
+      let range = chunk * size..<min(integers.count, (chunk + 1) * size)
+      for index in 0..<range.count { sums[index] = 0 }
+      var all = sums.mutableSpan
+      var part = all._mutatingExtracting(0..<range.count)
+      switch fold {
+      case .mean: try mean(contributions, factors, chunk, into: &part)
+      case .trimmed(let share):
+        try trimmed(contributions.map(\.payload), share, chunk, into: &part)
+      }
+      apply(step, sums, range, to: &integers)
+    }
+  }
+
+  private mutating func makeMoments(count: Int) {
+    if rule != 0, first.isEmpty { first = [Double](repeating: 0, count: count) }
+    // As the paper: the second moment begins at τ².
+    if rule > 1, second.isEmpty { second = [Double](repeating: tau * tau, count: count) }
+  }
+
+  private mutating func apply(
+    _ step: samara_server_step,
+    _ sums: [Int64],
+    _ range: Range<Int>,
+    to integers: inout [Int32]
+  ) {
+    var step = step
+    let start = range.lowerBound
+    // SAFETY: every array that the rule reads has the elements of the range.
+    unsafe first.withUnsafeMutableBufferPointer { first in
+      unsafe second.withUnsafeMutableBufferPointer { second in
+        unsafe integers.withUnsafeMutableBufferPointer { integers in
+          unsafe samara_kernels().pointee.server_step(
+            &step,
+            sums,
+            integers.baseAddress.map { unsafe $0 + start },
+            first.baseAddress.map { unsafe $0 + start },
+            second.baseAddress.map { unsafe $0 + start },
+            Int64(range.count)
+          )
+        }
+      }
+    }
+  }
+
+  private func mean(
+    _ contributions: [(contribution: Contribution, payload: DeltaPayload)],
+    _ factors: [Int32],
+    _ chunk: Int,
+    into sums: inout MutableSpan<Int64>
+  ) throws {
+    var amounts = [Int32](repeating: 0, count: sums.count)
+    for (index, (_, payload)) in contributions.enumerated() {
+      try payload.decode(chunk, into: &amounts)
+      IntegerKernels.accumulate(amounts.span, factor: factors[index], into: &sums)
+    }
+  }
+
+  private func trimmed(
+    _ payloads: [DeltaPayload],
+    _ share: Double,
+    _ chunk: Int,
+    into sums: inout MutableSpan<Int64>
+  ) throws {
+    guard !payloads.isEmpty else { return }
+    let count = sums.count
+    var rows: [Int32] = []
+    rows.reserveCapacity(payloads.count * count)
+    var amounts = [Int32](repeating: 0, count: count)
+    for payload in payloads {
+      try payload.decode(chunk, into: &amounts)
+      rows.append(contentsOf: amounts)
+    }
+    // The median of an even number is the mean of the two in the middle.
+    let dropped = min(Int(share * Double(payloads.count)), (payloads.count - 1) / 2)
+    IntegerKernels.trimmedSums(rows, stride: count, dropped: dropped, into: &sums)
+    let kept = Int64(payloads.count - 2 * dropped)
+    for index in 0..<count {
+      // Rounded half up: floor((2·sum·whole + kept) / (2·kept)).
+      let (quotient, remainder) = (2 * sums[index] * Self.whole + kept)
+        .quotientAndRemainder(dividingBy: 2 * kept)
+      sums[index] = remainder < 0 ? quotient - 1 : quotient
+    }
+  }
+
+  /// Weights in units of 2^−20: of equal steps with FedNova, of bounded length with a norm bound.
+  private func factors(
+    _ contributions: [(contribution: Contribution, payload: DeltaPayload)],
+    exponent: Int
+  ) throws -> [Int32] {
+    var weighted: Int64 = 0
+    var total: Int64 = 0
+    for (contribution, _) in contributions {
+      weighted += Int64(contribution.weight) * Int64(contribution.task.steps)
+      total += Int64(contribution.weight)
+    }
+    var sum: Int64 = 0
+    return try contributions.map { contribution, payload in
+      var factor = Int64(contribution.weight) << Self.weightBits
+      if normalizes, total > 0 {
+        // w · Q_eff / Q with Q_eff = Σ w·Q / Σ w, to the nearest.
+        let divisor = Int128(total) * Int128(contribution.task.steps)
+        factor = Int64((Int128(factor) * Int128(weighted) + divisor / 2) / divisor)
+      }
+      if normBound > 0 {
+        var squares = 0.0
+        var amounts = [Int32](repeating: 0, count: min(payload.count, DeltaCodec.chunkSize))
+        for chunk in 0..<payload.chunkCount {
+          try payload.decode(chunk, into: &amounts)
+          let range = 0..<payload.range(of: chunk).count
+          squares += IntegerKernels.squaredNorm(amounts.span.extracting(range))
+        }
+        let norm =
+          squares.squareRoot() * Double(sign: .plus, exponent: -exponent, significand: 1)
+        if norm > normBound { factor = Int64((Double(factor) * normBound / norm).rounded(.down)) }
+      }
+      // Amounts are below 2^31: sums stay below 2^63.
+      sum += factor
+      guard let small = Int32(exactly: factor), sum < 1 << 32 else {
+        throw AlgorithmError.payload(
+          client: contribution.task.client,
+          round: contribution.task.round,
+          "the weights of this aggregation are past 2^12"
+        )
+      }
+      return small
+    }
+  }
+}
