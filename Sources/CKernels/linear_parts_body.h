@@ -20,7 +20,7 @@ static void linear_by_parts(const samara_linear_args *a) {
   parts_operand left = {.data = a->input, .stride = a->input_stride};
   parts_operand right = {.data = a->weight.data, .stride = a->weight.row_stride};
   if (a->weight.element_type != SAMARA_F32) right.weight = &a->weight;
-  run_parts(&p, &left, &right);
+  run_parts(&p, &left, &right, 1);
 }
 
 static void linear_input_gradient_by_parts(const samara_linear_input_gradient_args *a) {
@@ -35,7 +35,7 @@ static void linear_input_gradient_by_parts(const samara_linear_input_gradient_ar
   parts_operand left = {.data = a->output_gradient, .stride = a->output_gradient_stride};
   parts_operand right = {.data = a->weight.data, .stride = a->weight.row_stride, .turned = 1};
   if (a->weight.element_type != SAMARA_F32) right.weight = &a->weight;
-  run_parts(&p, &left, &right);
+  run_parts(&p, &left, &right, 0);
 }
 
 static void linear_weight_gradient_by_parts(const samara_linear_weight_gradient_args *a) {
@@ -50,28 +50,28 @@ static void linear_weight_gradient_by_parts(const samara_linear_weight_gradient_
   parts_operand left = {.data = a->output_gradient, .stride = a->output_gradient_stride,
                         .turned = 1};
   parts_operand right = {.data = a->input, .stride = a->input_stride, .turned = 1};
-  run_parts(&p, &left, &right);
+  run_parts(&p, &left, &right, 0);
 }
 
 static size_t larger_bytes(size_t a, size_t b) { return a > b ? a : b; }
 
 static size_t linear_by_parts_scratch_bytes(int64_t rows, int64_t outputs, int64_t inputs) {
   return larger_bytes(
-      linear_scratch_bytes(rows, outputs, inputs), parts_scratch_bytes(rows, outputs, inputs));
+      linear_scratch_bytes(rows, outputs, inputs), parts_scratch_bytes(rows, outputs, inputs, 1));
 }
 
 static size_t linear_input_gradient_by_parts_scratch_bytes(
     int64_t rows, int64_t outputs, int64_t inputs) {
   return larger_bytes(
       linear_input_gradient_scratch_bytes(rows, outputs, inputs),
-      parts_scratch_bytes(rows, inputs, outputs));
+      parts_scratch_bytes(rows, inputs, outputs, 0));
 }
 
 static size_t linear_weight_gradient_by_parts_scratch_bytes(
     int64_t rows, int64_t outputs, int64_t inputs) {
   return larger_bytes(
       linear_weight_gradient_scratch_bytes(rows, outputs, inputs),
-      parts_scratch_bytes(outputs, inputs, rows));
+      parts_scratch_bytes(outputs, inputs, rows, 0));
 }
 
 static void install_parts(samara_kernel_table *table) {

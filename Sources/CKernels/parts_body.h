@@ -8,8 +8,15 @@
 /// Sides of a register tile, terms of a step, and what one step of a packed panel of 2·SIDE takes.
 enum { SIDE = 16, STEP = 32, PARTS = 3, PART = 2 * SIDE * STEP, PANEL_STEP = PARTS * PART };
 
-/// Elements of the left operand that are packed together, and the most terms of a block.
-enum { PARTS_PACKED = 128 * 1024, PARTS_TERMS = 512, PARTS_COLUMNS = 128, PARTS_SUMS = 384 * 1024 };
+/// Elements of one operand that are packed together; terms that are taken in one block, and of a block
+/// where there are more; indices of the other operand; sums that wait for the next block.
+enum {
+  PARTS_PACKED = 128 * 1024,
+  PARTS_TERMS = 512,
+  PARTS_BLOCK = 384,
+  PARTS_INNER = 128,
+  PARTS_SUMS = 384 * 1024,
+};
 
 /// An operand: element (index, term) lies at data[index·stride + term], or turned at
 /// data[term·stride + index]; of `weight` where that is set, index being a row unless turned.
@@ -202,64 +209,105 @@ typedef void parts_tile_function(
 static parts_tile_function *const parts_tiles[2][2] = {
     {parts_tile_small, parts_tile_wide}, {parts_tile_tall, parts_tile_whole}};
 
-/// Where the parts of the scratch lie, in floats.
+/// Where the parts of the scratch lie, in floats. `outer`: indices of the operand that stays packed while
+/// the other passes by, `inner` of those at a time.
 typedef struct parts_layout {
-  int64_t rows, depth, columns, right, sums, stride, total;
+  int64_t outer, inner, depth, second, sums, total;
 } parts_layout;
 
-/// Grows with each extent but for blocks of terms, so that it is enough for every range.
-INLINE parts_layout parts_layout_of(int64_t rows, int64_t columns, int64_t terms) {
+INLINE int64_t whole_panels(int64_t count) { return count / (2 * SIDE) * (2 * SIDE); }
+
+/// `total` grows with each extent but for terms, so that it is enough for every range.
+INLINE parts_layout parts_layout_of(int64_t outers, int64_t inners, int64_t terms) {
   parts_layout l;
-  int64_t padded = round_up(terms > 0 ? terms : 1, STEP), wide = round_up(columns, 2 * SIDE);
-  l.depth = padded <= PARTS_TERMS ? padded : PARTS_TERMS / 2;
-  l.rows = PARTS_PACKED / l.depth / (2 * SIDE) * (2 * SIDE);
-  int64_t fit = PARTS_SUMS / wide / (2 * SIDE) * (2 * SIDE);
-  if (l.depth < padded && l.rows > fit) l.rows = fit > 4 * SIDE ? fit : 4 * SIDE;
-  l.rows = smaller(l.rows, round_up(rows, 2 * SIDE));
-  l.columns = smaller(wide, PARTS_COLUMNS);
-  l.right = l.rows * l.depth * PARTS / 2;
-  l.sums = l.right + l.columns * l.depth * PARTS / 2;
-  l.stride = l.depth < padded ? wide : 2 * SIDE;
-  l.total = l.sums + (l.depth < padded ? l.rows * wide : 4 * SIDE * SIDE);
+  int64_t padded = round_up(terms > 0 ? terms : 1, STEP);
+  int64_t blocks = padded <= PARTS_TERMS ? 1 : (padded + PARTS_BLOCK - 1) / PARTS_BLOCK;
+  l.depth = round_up((padded + blocks - 1) / blocks, STEP);
+  int64_t across = round_up(inners, 2 * SIDE);
+  int64_t most = smaller(round_up(outers, 2 * SIDE), whole_panels(PARTS_PACKED / l.depth));
+  int64_t few = 4 * SIDE, fit = whole_panels(PARTS_SUMS / across);
+  l.outer = blocks == 1 ? most : smaller(most, fit > few ? fit : few);
+  l.inner = smaller(across, PARTS_INNER);
+  l.second = l.outer * l.depth * PARTS / 2;
+  l.sums = l.second + l.inner * l.depth * PARTS / 2;
+  // A narrower range keeps more indices, though never more than `most`.
+  int64_t sums = PARTS_SUMS > few * across ? PARTS_SUMS : few * across;
+  sums = blocks == 1 ? few * SIDE : smaller(most * across, sums);
+  l.total = (most + l.inner) * l.depth * PARTS / 2 + sums;
   return l;
 }
 
-INLINE size_t parts_scratch_bytes(int64_t rows, int64_t columns, int64_t terms) {
-  return (size_t)parts_layout_of(rows, columns, terms).total * sizeof(float);
+/// Of the calls that keep rows and of those that keep columns.
+INLINE size_t parts_scratch_bytes(int64_t rows, int64_t columns, int64_t terms, int keeps_columns) {
+  int64_t outers = keeps_columns ? columns : rows, inners = keeps_columns ? rows : columns;
+  return (size_t)parts_layout_of(outers, inners, terms).total * sizeof(float);
 }
 
-/// `p` by parts: its extents, `start`, `fetch` and `finish`.
-static void run_parts(const product *p, const parts_operand *left, const parts_operand *right) {
-  int64_t width = p->column_end - p->column_begin;
-  parts_layout l = parts_layout_of(p->row_end - p->row_begin, width, p->terms);
-  uint16_t *lefts = (uint16_t *)p->scratch, *rights = (uint16_t *)(p->scratch + l.right);
+/// One call: what it multiplies and where.
+typedef struct parts_run {
+  const product *p;
+  parts_layout l;
+  uint16_t *outer, *inner;
+  float *sums;
+  int64_t stride;  // of the sums; 0: tiles are finished one by one
+} parts_run;
+
+/// The tile of rows from i and columns from j, for terms [r, r + depth).
+INLINE void run_parts_tile(
+    const parts_run *s, const uint16_t *a, const uint16_t *b, int64_t i, int64_t j, int64_t r,
+    int64_t depth, float *tile) {
+  const product *p = s->p;
+  int first = r == 0, last = r + depth >= p->terms;
+  int64_t rows = smaller(2 * SIDE, p->row_end - i), columns = smaller(2 * SIDE, p->column_end - j);
+  int64_t steps = round_up(depth, STEP) / STEP, stride = s->stride;
+  if (last && p->fetch) p->fetch(p->context, i, rows, j);
+  if (first && p->start) p->start(p->context, tile, stride, i, rows, j, columns);
+  parts_tiles[rows > SIDE][columns > SIDE](a, b, steps, tile, stride, first && !p->start);
+  if (last) p->finish(p->context, tile, stride, i, rows, j, columns);
+}
+
+/// `p` by parts: its extents, `start`, `fetch` and `finish`. Columns are kept packed while rows pass by
+/// where `keeps_columns`, else the other way round: the operand that is dearer to pack should stay.
+static void run_parts(
+    const product *p, const parts_operand *left, const parts_operand *right, int keeps_columns) {
+  int64_t rows = p->row_end - p->row_begin, columns = p->column_end - p->column_begin;
+  int64_t outers = keeps_columns ? columns : rows, inners = keeps_columns ? rows : columns;
+  int64_t first_outer = keeps_columns ? p->column_begin : p->row_begin;
+  int64_t first_inner = keeps_columns ? p->row_begin : p->column_begin;
+  const parts_operand *outer = keeps_columns ? right : left, *inner = keeps_columns ? left : right;
+  parts_run s = {.p = p, .l = parts_layout_of(outers, inners, p->terms)};
+  s.outer = (uint16_t *)p->scratch;
+  s.inner = (uint16_t *)(p->scratch + s.l.second);
+  s.sums = p->scratch + s.l.sums;
+  int whole = s.l.depth >= p->terms;
+  s.stride = whole ? 2 * SIDE : round_up(keeps_columns ? s.l.outer : columns, 2 * SIDE);
   start_tiles();
-  for (int64_t i = p->row_begin; i < p->row_end; i += l.rows) {
-    int64_t i_end = smaller(p->row_end, i + l.rows), r = 0;
+  for (int64_t o = 0; o < outers; o += s.l.outer) {
+    int64_t o_end = smaller(outers, o + s.l.outer), r = 0;
     do {
-      int64_t depth = smaller(l.depth, p->terms - r), steps = round_up(depth, STEP) / STEP;
-      int first = r == 0, last = r + depth >= p->terms;
-      pack_parts(left, i, i_end, r, depth, 0, lefts);
-      for (int64_t j = p->column_begin; j < p->column_end; j += l.columns) {
-        int64_t j_end = smaller(p->column_end, j + l.columns);
-        pack_parts(right, j, j_end, r, depth, 1, rights);
-        for (int64_t column = j; column < j_end; column += 2 * SIDE) {
-          const uint16_t *b = rights + (column - j) / (2 * SIDE) * steps * PANEL_STEP;
-          int64_t columns = smaller(2 * SIDE, j_end - column);
-          for (int64_t row = i; row < i_end; row += 2 * SIDE) {
-            const uint16_t *a = lefts + (row - i) / (2 * SIDE) * steps * PANEL_STEP;
-            int64_t rows = smaller(2 * SIDE, i_end - row);
-            float *tile = p->scratch + l.sums;
-            if (l.depth < p->terms) tile += (row - i) * l.stride + column - p->column_begin;
-            if (last && p->fetch) p->fetch(p->context, row, rows, column);
-            if (first && p->start) p->start(p->context, tile, l.stride, row, rows, column, columns);
-            parts_tiles[rows > SIDE][columns > SIDE](
-                a, b, steps, tile, l.stride, first && !p->start);
-            if (last) p->finish(p->context, tile, l.stride, row, rows, column, columns);
+      int64_t depth = smaller(s.l.depth, p->terms - r);
+      int64_t panel = round_up(depth, STEP) / STEP * PANEL_STEP;
+      pack_parts(outer, first_outer + o, first_outer + o_end, r, depth, keeps_columns, s.outer);
+      for (int64_t n = 0; n < inners; n += s.l.inner) {
+        int64_t n_end = smaller(inners, n + s.l.inner);
+        pack_parts(inner, first_inner + n, first_inner + n_end, r, depth, !keeps_columns, s.inner);
+        for (int64_t x = n; x < n_end; x += 2 * SIDE) {
+          const uint16_t *passing = s.inner + (x - n) / (2 * SIDE) * panel;
+          for (int64_t y = o; y < o_end; y += 2 * SIDE) {
+            const uint16_t *kept = s.outer + (y - o) / (2 * SIDE) * panel;
+            if (keeps_columns) {
+              float *tile = whole ? s.sums : s.sums + x * s.stride + y - o;
+              run_parts_tile(
+                  &s, passing, kept, p->row_begin + x, p->column_begin + y, r, depth, tile);
+            } else {
+              float *tile = whole ? s.sums : s.sums + (y - o) * s.stride + x;
+              run_parts_tile(
+                  &s, kept, passing, p->row_begin + y, p->column_begin + x, r, depth, tile);
+            }
           }
         }
       }
-      r += l.depth;
+      r += s.l.depth;
     } while (r < p->terms);
   }
   _tile_release();

@@ -241,6 +241,15 @@ struct LinearRun {
     #expect(try run.output(set, rows: max(1, linear.m / 2), outputs: 21) == output)
   }
 
+  @Test(arguments: Samples.vectorSets)
+  func `By parts a wide range within a wider layer fits the scratch of that`(
+    set: InstructionSet
+  ) throws {
+    let run = LinearRun(LinearCase(m: 1540, n: 340, k: 530, byParts: true))
+    let whole = try run.output(set, rows: 1540, outputs: 340)
+    #expect(try run.output(set, rows: 1216, outputs: 340) == whole)
+  }
+
   @Test(arguments: Samples.sets, [Float.nan, .infinity])
   func `A value that is not finite spreads to its row alone`(
     set: InstructionSet,
