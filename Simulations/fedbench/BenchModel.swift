@@ -1,7 +1,10 @@
 // Apache-2.0.
 import Codecs
 import Execution
+import FineTuning
+import Glibc
 import GraphCompiler
+import ModelFiles
 import Models
 import Tensors
 
@@ -79,6 +82,44 @@ struct BenchModel {
     table(for: graph, isTrainable: { _ in isTrainable })
   }
 
+  /// Weights for `graph` in a mapped file without a name: the memory of a model as users load it.
+  func mappedTable(for graph: Graph, isTrainable: (String) -> Bool) throws -> WeightTable {
+    let path = "/tmp/fedbench-weights-\(getpid())"
+    let count = graph.parameters.reduce(0) { $0 + ($1.shape.elementCount + 15) / 16 * 16 }
+    guard let file = unsafe fopen(path, "w") else {
+      throw ModelFileError.system(attempt: "write \(path)", code: errno)
+    }
+    var state: UInt32 = 1
+    for _ in stride(from: 0, to: count, by: 4096) {
+      let floats = (0..<4096).map { _ in Self.next(&state) }
+      _ = unsafe floats.withUnsafeBytes { unsafe fwrite($0.baseAddress, 1, $0.count, file) }
+    }
+    unsafe fclose(file)
+    defer { unsafe unlink(path) }
+    let mapped = try MappedFile(path: path)
+    var tensors: [String: StoredTensor] = [:]
+    var offset = 0
+    for parameter in graph.parameters {
+      let bytes = parameter.shape.elementCount * 4
+      guard let start = unsafe mapped.bytes(offset..<offset + bytes).baseAddress else { continue }
+      // SAFETY: the bytes of a mapping that the tensor keeps alive.
+      tensors[parameter.name] = unsafe StoredTensor(
+        shape: parameter.shape,
+        type: .f32,
+        bytes: start,
+        owner: mapped,
+        isMapped: true
+      )
+      offset += (bytes + 63) & ~63
+    }
+    return WeightTable(tensors, isTrainable: isTrainable)
+  }
+
+  private static func next(_ state: inout UInt32) -> Float {
+    state = state &* 1_664_525 &+ 1_013_904_223
+    return Float(Int32(bitPattern: state) >> 8) * 0x1p-23 * 0.05
+  }
+
   /// Random weights for `graph`, some of them trainable.
   func table(
     for graph: Graph,
@@ -88,10 +129,7 @@ struct BenchModel {
     var state: UInt32 = 1
     var tensors: [String: StoredTensor] = [:]
     for parameter in graph.parameters {
-      let floats = (0..<parameter.shape.elementCount).map { _ -> Float in
-        state = state &* 1_664_525 &+ 1_013_904_223
-        return Float(Int32(bitPattern: state) >> 8) * 0x1p-23 * 0.05
-      }
+      let floats = (0..<parameter.shape.elementCount).map { _ in Self.next(&state) }
       let stored = StoredTensor(shape: parameter.shape, floats: floats)
       let trains = isTrainable(parameter.name)
       tensors[parameter.name] = trains ? stored : stored.held(frozen)

@@ -22,12 +22,28 @@ struct Measurement {
     for _ in 0..<runs {
       seconds.append(try time { for _ in 0..<repeats { try body() } } / Double(repeats))
     }
-    seconds.sort()
-    return Measurement(
-      median: seconds[runs / 2],
-      least: seconds[0],
-      greatest: seconds[runs - 1]
-    )
+    return Measurement(sorted: seconds.sorted())
+  }
+
+  /// Two kinds of work in turn, so that what else the machine does meets both.
+  static func inTurn(
+    runs: Int,
+    _ first: () throws -> Void,
+    _ second: () throws -> Void
+  ) rethrows -> (Measurement, Measurement) {
+    var seconds: ([Double], [Double]) = ([], [])
+    _ = (try time(first), try time(second))
+    for _ in 0..<runs {
+      seconds.0.append(try time(first))
+      seconds.1.append(try time(second))
+    }
+    return (Measurement(sorted: seconds.0.sorted()), Measurement(sorted: seconds.1.sorted()))
+  }
+
+  private init(sorted seconds: [Double]) {
+    median = seconds[seconds.count / 2]
+    least = seconds[0]
+    greatest = seconds[seconds.count - 1]
   }
 
   private static func time(_ body: () throws -> Void) rethrows -> Double {

@@ -130,6 +130,10 @@ public import Tensors
       // Training by gradients reads the base once; rounds of a federation read it again and again.
       if !perturbs { entry.tensor.release(range) }
     }
+    // The system maps pages around those that are read, some of which were released before.
+    for entry in table.entries where !perturbs && entry.start != nil {
+      entry.tensor.release(0..<entry.tensor.shape.elementCount)
+    }
   }
 
   /// w[p] ← fl32(from[p] + 2^−scaleExponent · Σ_j amount_j z_j[p]).
