@@ -10,7 +10,7 @@ extension KernelCall {
   /// Y [rows, columns] = X · Wᵀ, all but the range and the scratch taken from `arguments`.
   @unsafe func linear(_ arguments: samara_linear_args, rows: Int, columns: Int) {
     let kernels = unsafe self.kernels
-    tiles(rows, columns) { m, n, thread in
+    tiles(rows, columns, byParts: unsafe arguments.by_parts != 0) { m, n, thread in
       var tile = unsafe arguments
       unsafe tile.m_begin = Int64(m.lowerBound)
       unsafe tile.m_end = Int64(m.upperBound)
@@ -28,7 +28,7 @@ extension KernelCall {
     columns: Int
   ) {
     let kernels = unsafe self.kernels
-    tiles(rows, columns) { m, k, thread in
+    tiles(rows, columns, byParts: true) { m, k, thread in
       var tile = unsafe arguments
       unsafe tile.m_begin = Int64(m.lowerBound)
       unsafe tile.m_end = Int64(m.upperBound)
@@ -47,7 +47,7 @@ extension KernelCall {
     columns: Int
   ) {
     let kernels = unsafe self.kernels
-    tiles(rows, columns) { n, k, thread in
+    tiles(rows, columns, byParts: true) { n, k, thread in
       var tile = unsafe arguments
       unsafe tile.n_begin = Int64(n.lowerBound)
       unsafe tile.n_end = Int64(n.upperBound)
@@ -62,9 +62,16 @@ extension KernelCall {
   private func tiles(
     _ rows: Int,
     _ columns: Int,
+    byParts: Bool,
     _ body: (_ rows: Range<Int>, _ columns: Range<Int>, _ thread: Int) -> Void
   ) {
-    let tiles = TileGrid(rows: rows, columns: columns, threads: team.threadCount)
+    let hasTiles = unsafe kernels.isa == Int32(InstructionSet.amx.rawValue)
+    let tiles = TileGrid(
+      rows: rows,
+      columns: columns,
+      threads: team.threadCount,
+      kernel: byParts && hasTiles ? .parts : .vectors
+    )
     team.run(tasks: tiles.count) { task, thread in
       let (m, n) = tiles[task]
       body(m, n, thread)

@@ -38,7 +38,7 @@ public struct CrossEntropyGradient: Operator {
   /// Rows whose logits exist at a time: few, so that they are small beside the rest, but enough that
   /// the gradient of a large table is not read and written all the time.
   static func chunkRows(_ rows: Int, classes: Int) -> Int {
-    min(rows, max(128, (1 << 20) / max(1, classes) / 64 * 64))
+    min(rows, max(128, (1 << 21) / max(1, classes) / 64 * 64))
   }
 
   /// Losses [M], predictions [M], a chunk of logits, then what is wanted of dx [M, K], dW [N, K] and
