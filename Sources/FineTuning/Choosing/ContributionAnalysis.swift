@@ -113,7 +113,7 @@ public struct ContributionAnalysis {
     guard let scheme else { return 0 }
     return try opened(scheme).stepReport(
       rows: settings.batchSize,
-      positions: min(Batch.bucket(positions), model.family.maximumPositions),
+      positions: min(Batch.bucket(max(1, positions)), model.family.maximumPositions),
       optimizer: settings.optimizer,
       threads: team.threadCount
     ).totalBytes

@@ -52,9 +52,10 @@ public struct SchemeSearch {
   /// - Parameter generations: of the search.
   /// - Returns: nil where not even the head alone fits.
   public mutating func run(generations: Int = 24) throws(FineTuningError) -> Found? {
-    if let all = try fitted(greatest) { return all }
+    let all = try fitted(greatest)
+    if let all, all.gain == bound { return all }
     guard let none = try fitted(parts.none) else { return nil }
-    var population = [none]
+    var population = [none] + (all.map { [$0] } ?? [])
     for depth in 1..<contributions.biases.count where contributions.biases[depth] > 0 {
       var choice = parts.none
       choice.depth = depth
@@ -90,6 +91,13 @@ public struct SchemeSearch {
       (least..<contributions.biases.count)
       .max { (contributions.biases[$0], $1) < (contributions.biases[$1], $0) } ?? least
     return choice
+  }
+
+  /// No choice is worth more.
+  private var bound: Double {
+    var sum = contributions.biases.max() ?? 0
+    for gains in contributions.weights { sum += max(0, gains.max() ?? 0) }
+    return sum
   }
 
   /// Matrices by what a scalar of them is worth, the best first.
