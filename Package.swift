@@ -203,6 +203,8 @@ let package = Package(
       "fedbench",
       path: "Simulations/fedbench",
       "SimulatedFederation",
+      "Coordination",
+      "Participation",
       "FineTuning",
       "Execution",
       "Models",

@@ -8,6 +8,7 @@ let benchmarks: [Command] = [
   codecBenchmark,
   ledgerBenchmark,
   tlsBenchmark,
+  federationBenchmark,
   forwardBenchmark,
   stepBenchmark,
   trainBenchmark,

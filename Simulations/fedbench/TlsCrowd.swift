@@ -145,7 +145,7 @@ enum TLSCrowd {
     return pages * Double(sysconf(Int32(_SC_PAGESIZE)))
   }
 
-  private static func allowDescriptors(_ count: Int) throws {
+  static func allowDescriptors(_ count: Int) throws {
     var limit = rlimit()
     let kind = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
     // SAFETY: the kernel reads and writes the limit.

@@ -119,6 +119,26 @@ extension ClientIdentity {
     return identity
   }
 
+  /// Enrols with an authority of this very process, without a connection and without a folder: for
+  /// programs that play many clients.
+  public static func made(
+    by authority: CertificateAuthority,
+    name: String,
+    addresses: [SocketAddress]
+  ) throws(TransportError) -> ClientIdentity {
+    let token = try authority.issueToken(name: name, addresses: addresses)
+    let key = try PrivateKey.generate()
+    return try ClientIdentity(
+      authority: authority.certificate,
+      certificate: try authority.redeem(
+        secret: token.secret,
+        request: try CertificateRequest.make(for: key)
+      ),
+      key: key,
+      addresses: addresses
+    )
+  }
+
   /// The key that an attempt before has made, or a new one.
   private static func keptKey(_ path: String) throws(TransportError) -> PrivateKey {
     if try DurableFile.read(path) != nil { return try PrivateKey(pem: try DurableFile.text(path)) }

@@ -45,11 +45,8 @@ final class ClientLoop: ConnectionOwner, @unchecked Sendable {
     if let failure = connectNext() { tellFailure(failure) }
   }
 
-  func send(_ frame: Frame) { connection?.send(frame) }
-
-  func send(_ kind: UInt8, _ pieces: [MessagePiece]) { connection?.send(kind, pieces) }
-
-  func withdraw(_ kind: UInt8) { connection?.withdraw(kind) }
+  /// The connection, nil where there is none.
+  var current: Connection? { connection }
 
   func leave(_ goodbye: Goodbye) { connection?.leave(goodbye) }
 

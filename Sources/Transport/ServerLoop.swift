@@ -62,13 +62,8 @@ final class ServerLoop: ConnectionOwner, @unchecked Sendable {
     }
   }
 
-  func send(_ frame: Frame, to peer: PeerID) { connections[peer]?.send(frame) }
-
-  func send(_ kind: UInt8, _ pieces: [MessagePiece], to peer: PeerID) {
-    connections[peer]?.send(kind, pieces)
-  }
-
-  func withdraw(_ kind: UInt8, from peer: PeerID) { connections[peer]?.withdraw(kind) }
+  /// A connection, nil where it is gone.
+  func connection(_ peer: PeerID) -> Connection? { connections[peer] }
 
   func close(_ peer: PeerID, _ goodbye: Goodbye) { connections[peer]?.leave(goodbye) }
 

@@ -103,31 +103,30 @@ public final class TransportServer: Sendable {
 
   /// Sends a frame, packed once for many peers; dropped where the peer is gone.
   public func send(to peer: PeerID, _ frame: Frame) {
-    guard peer.loop < loops.count else { return }
-    let loop = loops[peer.loop]
-    loop.loop.submit { loop.send(frame, to: peer) }
+    onLoop(of: peer) { $0.connection(peer)?.send(frame) }
   }
 
   /// Sends a message in chunks that the peer asks for, each blob of it once in memory however many
   /// peers it goes to; dropped where the peer is gone, or where the same message is under way.
   public func send(to peer: PeerID, kind: UInt8, pieces: [MessagePiece]) {
-    guard peer.loop < loops.count else { return }
-    let loop = loops[peer.loop]
-    loop.loop.submit { loop.send(kind, pieces, to: peer) }
+    onLoop(of: peer) { $0.connection(peer)?.send(kind, pieces) }
   }
 
   /// Takes back the messages of a kind that travel to a peer in chunks and are not through yet.
   public func withdraw(kind: UInt8, from peer: PeerID) {
-    guard peer.loop < loops.count else { return }
-    let loop = loops[peer.loop]
-    loop.loop.submit { loop.withdraw(kind, from: peer) }
+    onLoop(of: peer) { $0.connection(peer)?.withdraw(kind) }
   }
 
   /// Says goodbye to a peer and closes its connection.
   public func close(_ peer: PeerID, _ goodbye: Goodbye) {
+    onLoop(of: peer) { $0.close(peer, goodbye) }
+  }
+
+  /// Has `work` done on the thread of a peer's loop.
+  func onLoop(of peer: PeerID, _ work: @escaping @Sendable (ServerLoop) -> Void) {
     guard peer.loop < loops.count else { return }
     let loop = loops[peer.loop]
-    loop.loop.submit { loop.close(peer, goodbye) }
+    loop.loop.submit { work(loop) }
   }
 
   /// Makes a client's certificates count no more and closes its connection.

@@ -76,6 +76,8 @@ public struct CompassMachine: Sendable {
     var latest: Double
     var buffer: [Update] = []
     var isAggregated = false
+    /// Least time a step of its members, where it is known: it is asked for once a new group.
+    var fastest: Double?
   }
 
   private let settings: CompassSettings
@@ -166,6 +168,7 @@ public struct CompassMachine: Sendable {
       return events
     }
     groups[index].waiting.removeAll { $0 == client }
+    groups[index].fastest = nil
     let isLate = now > groups[index].latest
     var events = [
       Event.arrive(
@@ -218,6 +221,7 @@ public struct CompassMachine: Sendable {
     else { return [] }
     groups[index].waiting.removeAll { $0 == client }
     groups[index].arrived.removeAll { $0 == client }
+    groups[index].fastest = nil
     guard groups[index].waiting.isEmpty else { return [] }
     var events: [Event] = []
     if groups[index].isAggregated || groups[index].buffer.isEmpty {
@@ -284,6 +288,7 @@ extension CompassMachine {
     aggregate(late + punctual, cause, id, &events)
     let arrived = groups[index].arrived
     groups[index].arrived = []
+    groups[index].fastest = nil
     // Stable: equally fast clients keep the order of their arrival.
     let order = arrived.enumerated().sorted {
       (speed($0.element), $0.offset) < (speed($1.element), $1.offset)
@@ -315,6 +320,7 @@ extension CompassMachine {
       index = groups.count - 1
     }
     groups[index].waiting.append(client)
+    groups[index].fastest = groups[index].fastest.map { min($0, speed) }
     // Without `closesFirst` a group can be joined again that has just been aggregated.
     groups[index].isAggregated = false
     clients[client]?.group = groups[index].id
@@ -344,10 +350,13 @@ extension CompassMachine {
   }
 
   /// Steps that end when the fastest member of another group could be back from `mostSteps` more.
-  private func stepsOfNewGroup(_ speed: Double, _ now: Double) -> Int {
+  private mutating func stepsOfNewGroup(_ speed: Double, _ now: Double) -> Int {
     var best: Int?
-    for group in groups where now < group.expected {
-      let fastest = (group.waiting + group.arrived).map { self.speed($0) }.min() ?? .infinity
+    for index in groups.indices where now < groups[index].expected {
+      let group = groups[index]
+      let fastest =
+        group.fastest ?? (group.waiting + group.arrived).map { self.speed($0) }.min() ?? .infinity
+      groups[index].fastest = fastest
       guard fastest.isFinite else { continue }
       let anchor = rules.anchorsAtLatest ? group.latest : group.expected
       let steps = wholeSteps(((anchor + fastest * Double(settings.mostSteps)) - now) / speed)

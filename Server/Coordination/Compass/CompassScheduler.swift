@@ -14,7 +14,9 @@ struct CompassScheduler: Scheduler {
   private var machine: CompassMachine
   private var hasBegun = false
   private var present: Set<UInt32> = []
-  private var examples: [UInt32: Double] = [:]
+  private var examples: [UInt32: UInt64] = [:]
+  /// Sum of `examples`.
+  private var total: UInt64 = 0
   private var awaySince: [UInt32: Duration] = [:]
   /// Versions that the tasks the machine knows start from.
   private var version: UInt32 = 0
@@ -46,7 +48,7 @@ struct CompassScheduler: Scheduler {
       begin(tasks, arrived, now, &actions)
     case .present(let client, let count):
       present.insert(client)
-      examples[client] = Double(count)
+      total = total - (examples.updateValue(count, forKey: client) ?? 0) + count
       awaySince[client] = nil
       if hasBegun, machine.task(of: Int(client)) == nil { join(client, now, &actions) }
     case .away(let client):
@@ -156,9 +158,7 @@ struct CompassScheduler: Scheduler {
   /// st(s)·p for each update, p the client's share of all examples known; with normalised averaging
   /// times Q̄ / Q (Wang et al., 2020).
   private func factors(_ updates: [CompassMachine.Update]) -> [Double] {
-    // In the order of clients: sums of floating point depend on it.
-    let all = examples.sorted { $0.key < $1.key }.reduce(0) { $0 + $1.value }
-    let shares = updates.map { (examples[UInt32($0.client)] ?? 0) / max(1, all) }
+    let shares = updates.map { Double(examples[UInt32($0.client)] ?? 0) / max(1, Double(total)) }
     let whole = shares.reduce(0, +)
     let meanSteps = zip(shares, updates).reduce(0) { $0 + $1.0 * Double($1.1.steps) } / whole
     return zip(shares, updates).map { share, update in
