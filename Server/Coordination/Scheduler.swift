@@ -89,6 +89,7 @@ public enum SchedulerCatalog {
     CompassScheduler.self,
     BufferedScheduler.self,
     AsynchronousScheduler.self,
+    TieredScheduler.self,
   ]
 
   /// Names a run file may give.

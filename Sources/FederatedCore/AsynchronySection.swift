@@ -17,6 +17,8 @@ public struct AsynchronySection: Sendable, Equatable {
   public let normalizes: Bool
   /// FedBuff: results that make a version.
   public let buffer: Int
+  /// Tiered: tiers of like speed.
+  public let tiers: Int
   /// How far an aggregation moves the model: α.
   public let alpha: Double
   /// Exponent of the discount (1 + staleness)^−a.
@@ -25,8 +27,8 @@ public struct AsynchronySection: Sendable, Equatable {
   public let lease: Duration
 
   static let keys = [
-    "q_min", "q_max", "lambda", "speed_momentum", "preset", "normalize", "buffer", "alpha",
-    "staleness_exponent", "lease",
+    "q_min", "q_max", "lambda", "speed_momentum", "preset", "normalize", "buffer", "tiers",
+    "alpha", "staleness_exponent", "lease",
   ]
 
   /// Reads the keys beside those of every schedule.
@@ -56,6 +58,7 @@ public struct AsynchronySection: Sendable, Equatable {
       in: 1...RunConfiguration.maximumClients,
       standard: standard.buffer
     )
+    tiers = try section.integer("tiers", in: 1...64, standard: standard.tiers)
     alpha = try section.number("alpha", in: 0...1, standard: standard.alpha)
     stalenessExponent = try section.number(
       "staleness_exponent",
@@ -74,6 +77,7 @@ public struct AsynchronySection: Sendable, Equatable {
     preset = "fixed"
     normalizes = false
     buffer = max(1, clients / 3)
+    tiers = 3
     alpha = 0.9
     stalenessExponent = 0.5
     lease = .seconds(600)
@@ -91,6 +95,7 @@ public struct AsynchronySection: Sendable, Equatable {
       .init("preset", .string(preset)),
       .init("normalize", .bool(normalizes)),
       .init("buffer", .integer(Int64(buffer))),
+      .init("tiers", .integer(Int64(tiers))),
       .init("alpha", .number(alpha)),
       .init("staleness_exponent", .number(stalenessExponent)),
       .init("lease", .string(lease.text)),

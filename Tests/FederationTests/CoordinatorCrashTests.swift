@@ -52,7 +52,7 @@ import WireProtocol
     #expect(deaths > 12)
   }
 
-  @Test(arguments: ["fedbuff", "fedasync", "fedcompass"], [true, false])
+  @Test(arguments: ["fedbuff", "fedasync", "fedcompass", "tiered"], [true, false])
   func `a death at any commit stalls no run without rounds`(
     policy: String,
     writesLast: Bool

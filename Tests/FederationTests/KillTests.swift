@@ -31,7 +31,7 @@ import WireProtocol
     try scene.checkLedger(contributions: 180)
   }
 
-  @Test(arguments: ["fedbuff", "fedasync", "fedcompass"])
+  @Test(arguments: ["fedbuff", "fedasync", "fedcompass", "tiered"])
   func `without rounds a killed server loses and repeats nothing either`(
     policy: String
   ) async throws {

@@ -101,7 +101,7 @@ import WireProtocol
     }
   }
 
-  @Test(arguments: ["fedcompass", "fedbuff", "fedasync"])
+  @Test(arguments: ["fedcompass", "fedbuff", "fedasync", "tiered"])
   func `a run without rounds ends as well, through restarts`(_ policy: String) async throws {
     let disturbance = Disturbance(policy: "policy: \"\(policy)\",", restarts: true)
     _ = try await Self.digest(rounds: 30, disturbance)

@@ -112,7 +112,7 @@ private struct QuadraticWork: SimulatedWork {
     }
   }
 
-  @Test(arguments: ["fedcompass", "fedbuff", "fedasync"])
+  @Test(arguments: ["fedcompass", "fedbuff", "fedasync", "tiered"])
   func `schedules without rounds come to the same end whatever the workers`(policy: String) throws {
     let schedule = "policy: \"\(policy)\", clients: 8, q_min: 3, q_max: 15"
     let devices = "step_seconds: 1, speeds: \"loguniform\", spread: 10, dropout: 0.05"
