@@ -4,8 +4,9 @@ import Glibc
 import SharedRandomness
 import Telemetry
 
-/// Tiers of like speed: synchronous rounds within a tier, asynchronous across (FedAT, Chai et al. 2021;
-/// tiers by measured speed as in TiFL, Chai et al. 2020).
+/// Tiers of like speed: synchronous rounds within a tier, asynchronous across.
+///
+/// FedAT (Chai et al., 2021), with tiers by measured speed as in TiFL (Chai et al., 2020).
 ///
 /// Whoever is new gets a first task, which measures its time a step; clients of known speed are ranked
 /// and cut into tiers of equal size anew for every round. A tier's round is a version; so that fast tiers

@@ -96,13 +96,16 @@ let stopCommand = Command(
 
 let exportCommand = Command(
   "export",
-  "Write the model a run has come to as a folder that transformers loads.",
-  operands: [Operand("DIR", "The folder to write.")],
+  "Write the model a run has come to as a folder that transformers loads, or a page about the run.",
+  operands: [Operand("DIR", "The folder to write; none with --report.", isRequired: false)],
   options: [
     ServerFolder.option,
     .value("run", "RUN", "Number of the run (the latest)."),
+    .value("report", "FILE.html", "Write a page about the run instead; .csv and .json beside it."),
   ]
 ) { arguments, console in
+  if let file = arguments.value("report") { return try writeReport(file, arguments, console) }
+  guard !arguments.operands.isEmpty else { throw CommandFailure.usage("export needs a folder") }
   var request = [
     JSONValue.Member(
       "directory",

@@ -1,5 +1,6 @@
 // Apache-2.0.
 import Codecs
+import Glibc
 
 /// The append-only record of all runs in one SQLite file.
 ///
@@ -9,20 +10,31 @@ public struct Ledger: ~Copyable {
   private let insertion: SQLiteStatement
   private let database: SQLiteConnection
   private let blobs: BlobFolder?
+  private let clock: @Sendable () -> Int64
 
-  /// The schema this program writes.
-  static let schemaVersion: Int64 = 1
+  /// The schema this program writes: since 2, rows say when they were committed.
+  static let schemaVersion: Int64 = 2
 
   /// Opens or creates the ledger at `path`; `:memory:` for one that is not kept.
   ///
-  /// - Parameter blobs: folder for great payloads, which lie in the file itself where it is nil. What
-  ///   no record refers to is removed.
+  /// - Parameters:
+  ///   - blobs: folder for great payloads, which lie in the file itself where it is nil. What no record
+  ///     refers to is removed.
+  ///   - clock: microseconds since 1970, for reports; nothing that counts depends on it.
   /// - Throws: `LedgerError` where the file cannot be opened or is of a newer schema.
-  public init(path: String, blobs folder: String? = nil) throws(LedgerError) {
+  public init(
+    path: String,
+    blobs folder: String? = nil,
+    clock: @escaping @Sendable () -> Int64 = { Ledger.wallClock() }
+  ) throws(LedgerError) {
+    self.clock = clock
     let opened = try SQLiteConnection.open(path: path)
     let version = try opened.query("PRAGMA user_version").first?.first
     switch version {
     case .integer(0): try Self.createSchema(in: opened)
+    case .integer(1):
+      try opened.execute("ALTER TABLE record ADD COLUMN time INTEGER")
+      try opened.execute("PRAGMA user_version = \(Self.schemaVersion)")
     case .integer(Self.schemaVersion): break
     case .integer(let found):
       throw .newerSchema(found: found, known: Self.schemaVersion)
@@ -31,7 +43,8 @@ public struct Ledger: ~Copyable {
     let kept = try Self.blobs(in: folder, of: opened)
     insertion = try SQLiteStatement(
       """
-      INSERT INTO record (run, kind, round, client, body, checksum) VALUES (?, ?, ?, ?, ?, ?)
+      INSERT INTO record (run, kind, round, client, body, checksum, time)
+      VALUES (?, ?, ?, ?, ?, ?, ?)
       ON CONFLICT DO NOTHING
       """,
       in: opened
@@ -58,10 +71,11 @@ public struct Ledger: ~Copyable {
   public func commit(_ records: [LedgerRecord]) throws(LedgerError) -> [Bool] {
     if records.isEmpty { return [] }
     let bodies = try bodies(of: records)
+    let time = clock()
     try database.execute("BEGIN IMMEDIATE")
     do throws(LedgerError) {
       var new: [Bool] = []
-      for (record, body) in zip(records, bodies) { new.append(try append(record, body)) }
+      for (record, body) in zip(records, bodies) { new.append(try append(record, body, time)) }
       try database.execute("COMMIT")
       return new
     } catch {
@@ -115,7 +129,8 @@ public struct Ledger: ~Copyable {
         round INTEGER,
         client INTEGER,
         body BLOB NOT NULL,
-        checksum BLOB NOT NULL
+        checksum BLOB NOT NULL,
+        time INTEGER
       )
       """
     )
@@ -183,7 +198,11 @@ public struct Ledger: ~Copyable {
     return names
   }
 
-  private func append(_ record: LedgerRecord, _ body: [UInt8]) throws(LedgerError) -> Bool {
+  private func append(
+    _ record: LedgerRecord,
+    _ body: [UInt8],
+    _ time: Int64
+  ) throws(LedgerError) -> Bool {
     let key = record.key
     try insertion.run([
       .integer(Int64(key.run)),
@@ -192,8 +211,17 @@ public struct Ledger: ~Copyable {
       key.client.map { .integer(Int64($0)) } ?? .null,
       .blob(body),
       .blob(Digest.sha256(of: body).bytes),
+      .integer(time),
     ])
     return database.changes == 1
+  }
+
+  /// Microseconds since 1970.
+  public static func wallClock() -> Int64 {
+    var now = timespec()
+    // SAFETY: the kernel fills the structure.
+    _ = unsafe clock_gettime(CLOCK_REALTIME, &now)
+    return Int64(now.tv_sec) * 1_000_000 + Int64(now.tv_nsec) / 1000
   }
 
   private func decode(_ row: [SQLiteValue]) throws(LedgerError) -> LedgerRecord {
@@ -218,6 +246,49 @@ public struct Ledger: ~Copyable {
       )
     } catch {
       throw .corrupt(table: "record", row: id)
+    }
+  }
+}
+
+/// A record as a report wants it: when it was committed, and how great its payload is.
+public struct LedgerEntry: Sendable {
+  /// Microseconds since 1970, nil for rows of older programs.
+  public let time: Int64?
+  /// The record; a payload in a file of its own is left out.
+  public let record: LedgerRecord
+  /// Bytes of the payload.
+  public let payloadBytes: Int
+}
+
+extension Ledger {
+  /// Hands out every record of a run in the order it was committed, without great payloads.
+  ///
+  /// - Throws: as `forEachRecord`.
+  public func forEachEntry(of run: UInt32, _ body: (LedgerEntry) throws -> Void) throws {
+    let rows = try database.query(
+      "SELECT id, body, checksum, time FROM record WHERE run = ? ORDER BY id",
+      .integer(Int64(run))
+    )
+    for row in rows {
+      var time: Int64?
+      if case .integer(let found)? = row.last { time = found }
+      if row.count == 4, case .blob(let bytes) = row[1], bytes.first == BlobReference.mark,
+        let found = try? BlobReference(decoding: bytes)
+      {
+        let record = LedgerRecord.contribution(
+          run: found.run,
+          round: found.round,
+          client: found.client,
+          loss: found.loss,
+          payload: []
+        )
+        try body(LedgerEntry(time: time, record: record, payloadBytes: found.length))
+        continue
+      }
+      let record = try decode(Array(row.prefix(3)))
+      var count = 0
+      if case .contribution(_, _, _, _, let payload) = record { count = payload.count }
+      try body(LedgerEntry(time: time, record: record, payloadBytes: count))
     }
   }
 }

@@ -8,7 +8,7 @@ import Transport
 
 @testable import Coordination
 
-@Suite(.timeLimit(.minutes(1))) struct LedgerWriterTests {
+@Suite(.timeLimit(.minutes(10))) struct LedgerWriterTests {
   /// A disk that refuses so many commits, and what it has taken.
   private final class Disk: Sendable {
     struct State {

@@ -8,7 +8,7 @@ import Transport
 import WireProtocol
 
 /// The daemon's parts with real connections, disks and threads.
-@Suite(.timeLimit(.minutes(2))) struct ServiceTests {
+@Suite(.timeLimit(.minutes(10))) struct ServiceTests {
   /// A server with clients `client-0`, `client-1`, … as `VirtualFederation` has them.
   static func federation(
     _ folder: String,

@@ -7,7 +7,7 @@ import WireProtocol
 
 @testable import Transport
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(10)))
 struct EnrolmentTests {
   @Test func `a token that was used is refused to another key, by a server started anew as well`()
     async throws

@@ -6,14 +6,14 @@ import WireProtocol
 @testable import Transport
 
 /// Bytes that are not what they should be, in every state of a connection.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(10)))
 struct HostileBytesTests {
   let server: LoopbackServer
   let clock: ManualClock
 
   init() throws {
     clock = ManualClock()
-    server = try LoopbackServer(time: clock.source)
+    server = try LoopbackServer(limits: ConnectionLimits(), time: clock.source)
   }
 
   /// Expects that a genuine client still gets through, and that nothing else is left connected.

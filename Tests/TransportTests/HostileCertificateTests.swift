@@ -5,7 +5,7 @@ import Testing
 @testable import Transport
 
 /// Certificates that are not what they should be, at either end.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(10)))
 struct HostileCertificateTests {
   let server: LoopbackServer
   let now = TimeSource.wall.now

@@ -118,9 +118,12 @@ struct LoopbackServer: Sendable {
   /// The longest message that may come in chunks.
   static let longestTransfer = 64 << 20
 
+  /// A slow machine is no hostile peer.
+  static let patient = ConnectionLimits(handshake: .seconds(300), enrolment: .seconds(300))
+
   init(
     loops: Int = 1,
-    limits: ConnectionLimits = ConnectionLimits(),
+    limits: ConnectionLimits = patient,
     mostStrangers: Int = 1024,
     limit: Int = 1 << 20,
     time: TimeSource = .monotonic,
@@ -150,7 +153,7 @@ struct LoopbackServer: Sendable {
     in folder: TemporaryFolder,
     at address: SocketAddress = SocketAddress(host: "127.0.0.1", port: 0),
     loops: Int = 1,
-    limits: ConnectionLimits = ConnectionLimits(),
+    limits: ConnectionLimits = patient,
     mostStrangers: Int = 1024,
     limit: Int = 1 << 20,
     time: TimeSource = .monotonic,
@@ -200,7 +203,7 @@ struct LoopbackServer: Sendable {
 
   func client(
     _ identity: ClientIdentity,
-    limits: ConnectionLimits = ConnectionLimits(),
+    limits: ConnectionLimits = patient,
     time: TimeSource = .monotonic,
     wall: TimeSource = .wall,
     onRenewed: @escaping @Sendable (ClientIdentity) -> Void = { _ in },

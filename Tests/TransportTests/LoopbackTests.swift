@@ -3,7 +3,7 @@ import Testing
 
 @testable import Transport
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(10)))
 struct LoopbackTests {
   @Test func `a client enrols, connects and both ends hear one another`() async throws {
     let server = try LoopbackServer()

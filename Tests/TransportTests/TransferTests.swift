@@ -7,7 +7,7 @@ import WireProtocol
 @testable import Transport
 
 /// Messages in chunks over loopback TLS, between ends that mean well and ends that do not.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(10)))
 struct TransferTests {
   static let kind: UInt8 = 18
   let clock = ManualClock()
