@@ -247,7 +247,9 @@ let package = Package(
     tests("TransportTests", "Transport", "WireProtocol", "Telemetry", "Codecs"),
     tests(
       "FederationTests",
+      "Datasets",
       "FineTuning",
+      "Tensors",
       "FederatedCore",
       "FederatedAlgorithms",
       "ModelFiles",
@@ -272,6 +274,7 @@ let package = Package(
       "Fuzzing",
       path: "Tests/Fuzz/Targets",
       "Datasets",
+      "FederatedAlgorithms",
       "FederatedCore",
       "ModelFiles",
       "Transport",

@@ -129,7 +129,7 @@ public final class ModelHost: ModelWork {
           }
           let workspace = try TrainerWorkspace(model, team: ThreadTeam(threads: self.threads))
           workspace.load(updates)
-          try workspace.export(to: directory, labels: configuration.labels)
+          try workspace.export(configuration, to: directory)
           return directory
         }
       )

@@ -67,7 +67,7 @@ let runCommand = Command(
   if let directory = arguments.value("export") {
     let workspace = try TrainerWorkspace(work.model, team: ThreadTeam(threads: 1))
     workspace.load(try outcome.view.updates())
-    try workspace.export(to: directory, labels: configuration.labels)
+    try workspace.export(configuration, to: directory)
   }
   report(outcome, seconds, console)
   return .ok

@@ -26,7 +26,8 @@ extension RunConfiguration: WireCodable {
       .init("model", .string(model)),
       .init("task", task.json),
       .init("algorithm", algorithm.json),
-      .init("trainable", .array(trainable.map { .string($0) })),
+      scheme.map { .init("scheme", .string($0)) }
+        ?? .init("trainable", .array(trainable.map { .string($0) })),
       .init("frozen", .string(frozen)),
       .init("data", data.json),
       .init("rounds", .integer(Int64(rounds))),

@@ -16,6 +16,8 @@ public struct RunConfiguration: Sendable, Equatable {
   public let algorithm: AlgorithmSection
   /// Glob patterns of the parameters that train.
   public let trainable: [String]
+  /// Which parts learn, adapters among them, as `UpdateScheme` reads it; nil where `trainable` says it.
+  public let scheme: String?
   /// How everybody holds matrices that do not train: a word of `frozenWords`.
   public let frozen: String
   /// How texts become batches.
@@ -42,7 +44,8 @@ public struct RunConfiguration: Sendable, Equatable {
   public static let frozenWords = ["stored", "bf16", "int8"]
 
   static let keys = [
-    "name", "model", "task", "algorithm", "trainable", "frozen", "data", "rounds", "schedule",
+    "name", "model", "task", "algorithm", "trainable", "scheme", "frozen", "data", "rounds",
+    "schedule",
     "evaluation",
     "seed", "head_seed", "simulation",
   ]
@@ -57,6 +60,10 @@ public struct RunConfiguration: Sendable, Equatable {
     task = try Self.task(file)
     algorithm = try AlgorithmSection(file)
     trainable = try file.texts("trainable", standard: ["*"])
+    scheme = file.has("scheme") ? try file.text("scheme") : nil
+    guard scheme == nil || !file.has("trainable") else {
+      throw .configuration(path: "scheme", advice: "says what trains; leave out trainable")
+    }
     frozen = try file.word("frozen", of: Self.frozenWords)
     data = try DataSection(file.section("data", known: DataSection.keys))
     rounds = try file.integer("rounds", in: 1...Self.maximumRounds)

@@ -1,6 +1,7 @@
 // Apache-2.0.
 import Codecs
 import Execution
+public import FederatedCore
 import GraphCompiler
 import ModelFiles
 import Models
@@ -83,6 +84,16 @@ extension LoadedModel {
 }
 
 extension TrainerWorkspace {
+  /// Writes a version of a run: as a PEFT adapter where adapters and whole modules train, else as a
+  /// Hugging Face folder.
+  public func export(_ run: RunConfiguration, to directory: String) throws(FineTuningError) {
+    if model.exportsAsAdapter {
+      try exportAdapter(to: directory, base: run.model, labels: run.labels)
+    } else {
+      try export(to: directory, labels: run.labels)
+    }
+  }
+
   /// Writes what trains as a PEFT adapter: `adapter_config.json`, `adapter_model.safetensors`.
   ///
   /// - Parameters:

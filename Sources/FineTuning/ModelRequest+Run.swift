@@ -9,7 +9,12 @@ extension ModelRequest {
   /// - Parameters:
   ///   - directory: the model's folder here; the run's own path where nil.
   ///   - featureBytes: bytes at most of what the frozen prefix made of examples.
-  public init(_ run: RunConfiguration, directory: String? = nil, featureBytes: Int = 16 << 20) {
+  /// - Throws: `FineTuningError.scheme` where the run's scheme is none.
+  public init(
+    _ run: RunConfiguration,
+    directory: String? = nil,
+    featureBytes: Int = 16 << 20
+  ) throws(FineTuningError) {
     let head: ModelHead =
       switch run.task {
       case .languageModeling: .languageModel
@@ -18,7 +23,8 @@ extension ModelRequest {
     self.init(
       directory: directory ?? run.model,
       head: head,
-      trainable: ParameterSelection(run.trainable),
+      trainable: ParameterSelection(run.scheme == nil ? run.trainable : []),
+      scheme: try run.scheme.map { text throws(FineTuningError) in try UpdateScheme(text) },
       headSeed: run.headSeed,
       featureBytes: featureBytes,
       frozen: FrozenWeights(rawValue: run.frozen) ?? .stored

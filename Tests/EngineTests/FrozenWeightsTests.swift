@@ -118,7 +118,7 @@ struct FrozenWeightsTests {
       { model: "m", rounds: 1, algorithm: { name: "fedkseed" }, schedule: { clients: 1 },
         frozen: "\(frozen)" }
       """
-    let request = ModelRequest(try RunConfiguration(json5: Array(text.utf8)))
+    let request = try ModelRequest(RunConfiguration(json5: Array(text.utf8)))
     #expect(request.frozen == frozen)
   }
 

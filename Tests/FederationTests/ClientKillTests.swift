@@ -9,9 +9,16 @@ import Testing
 /// Real clients that are killed again and again, at moments that a seed chooses, and the server now and
 /// then; by itself it is killed in `KillTests`.
 @Suite struct ClientKillTests {
-  @Test func `clients and server killed at any moment change no bit`() async throws {
+  @Test(
+    arguments: [
+      "name: \"fedkseed\", seeds: 64, steps: 4, learning_rate: 1e-4",
+      // A version of 23,200 integers, and what each client has not sent.
+      "name: \"fedavg\", steps: 2, learning_rate: 0.02, codec: \"block8\"",
+    ]
+  )
+  func `clients and server killed at any moment change no bit`(algorithm: String) async throws {
     let tiny = try TinyModel(clients: 3)
-    let run = try tiny.run(rounds: 40, clients: 3)
+    let run = try tiny.run(rounds: 40, clients: 3, algorithm: algorithm)
     var simulation = try SimulatedFederation(run, work: try SimulatedModel(run), workers: 1)
     let expected = try #require(try simulation.run().view.digest)
     let scene = try await ClientScene(tiny)

@@ -1,10 +1,13 @@
 // Apache-2.0.
 import Codecs
 import Coordination
+import Datasets
 import FederatedCore
+import FineTuning
 import Participation
 import SimulatedFederation
 import Telemetry
+import Tensors
 import Testing
 import Transport
 import WireProtocol
@@ -23,6 +26,18 @@ import WireProtocol
     static let algorithms = [
       "name: \"fedkseed\", seeds: 64, steps: 4, learning_rate: 1e-4",
       "name: \"ferret\", coordinates: 500, steps: 2, learning_rate: 0.01",
+      "name: \"fedavg\", steps: 3, learning_rate: 0.05, codec: \"fixed16\", error_feedback: false",
+    ]
+
+    /// Of these a client remembers what it did not send, or the server does.
+    static let remembering = [
+      """
+      name: "fedadam", optimizer: "momentum", steps: 3, learning_rate: 0.02, server_rate: 0.01,
+      codec: "block4"
+      """,
+      """
+      name: "delta-sgd", steps: 2, codec: "ternary", downlink: "block8", proximal: 0.01
+      """,
     ]
   }
 
@@ -107,7 +122,7 @@ import WireProtocol
     _ = try await Self.digest(rounds: 30, disturbance)
   }
 
-  @Test(arguments: Disturbance.algorithms)
+  @Test(arguments: Disturbance.algorithms + Disturbance.remembering)
   func `a simulation comes to the bits of the real federation`(_ algorithm: String) async throws {
     let tiny = try TinyModel(clients: 3)
     let run = try tiny.run(rounds: 5, clients: 3, algorithm: algorithm)
@@ -117,6 +132,44 @@ import WireProtocol
       var simulation = try SimulatedFederation(run, work: work, workers: workers)
       #expect(try simulation.run().view.digest.map { "\($0)" } == real)
     }
+  }
+
+  @Test func `adapters are averaged, and a version of them is an adapter for PEFT`() throws {
+    let tiny = try TinyModel(clients: 3)
+    let run = try tiny.run(
+      rounds: 4,
+      clients: 3,
+      algorithm: "name: \"fedavg\", optimizer: \"adamw\", steps: 4, learning_rate: 0.01",
+      scheme: "lora:rank=2,last=1"
+    )
+    let work = try SimulatedModel(run)
+    #expect(work.model.parameterCount < 2000)
+    var digests: [String] = []
+    var losses: [Double] = []
+    for workers in [1, 2] {
+      var simulation = try SimulatedFederation(run, work: work, workers: workers)
+      let view = try simulation.run().view
+      digests.append("\(view.digest.map { "\($0)" } ?? "")")
+      var worker = try work.makeWorker()
+      losses.append(try work.evaluate(try view.updates(), on: &worker).loss)
+      let folder = "\(tiny.path)/adapter-\(workers)"
+      worker.load(try view.updates())
+      try worker.export(run, to: folder)
+      // The base with the adapter on it gives the losses of the version.
+      let again = try LoadedModel(ModelRequest(directory: run.model, adapter: folder))
+      let reader = try TrainerWorkspace(again, team: ThreadTeam(threads: 1))
+      let tokens: [Int32] = [5, 20, 33, 40, 41, 7]
+      let data = ClientData(
+        Dataset(examples: [Example(tokens: tokens, labels: tokens)]),
+        batchSize: 1
+      )
+      // The reader adds the adapter to the weights, which rounds once more.
+      let found = try reader.evaluate(data).meanLoss
+      #expect(abs(found - (try worker.evaluate(data).meanLoss)) < 1e-5)
+    }
+    #expect(digests[0] == digests[1] && losses[0] == losses[1])
+    var fresh = try work.makeWorker()
+    #expect(losses[0] < (try work.evaluate([], on: &fresh).loss))
   }
 
   @Test func `what a client cannot do is told at the server in its words, until it can`()

@@ -48,6 +48,19 @@ import Testing
     #expect(run.simulation == nil)
   }
 
+  @Test func `a scheme says what trains, and nothing else does`() throws {
+    let text = """
+      { model: "m", scheme: "lora:rank=8,last=2+head", rounds: 1, algorithm: { name: "fedavg" },
+        schedule: { clients: 1 } }
+      """
+    let run = try Self.read(text)
+    #expect(run.scheme == "lora:rank=8,last=2+head")
+    #expect(try RunConfiguration(decoding: run.encoded) == run)
+    #expect(throws: FederationError.self) {
+      try Self.read(text.replacing("rounds:", with: "trainable: [\"*\"], rounds:"))
+    }
+  }
+
   @Test func `every key is read`() throws {
     let run = try Self.read(Self.full)
     #expect(run.task == .classification(labels: ["a", "b"]))

@@ -112,17 +112,34 @@ private struct QuadraticWork: SimulatedWork {
     }
   }
 
-  @Test(arguments: ["fedcompass", "fedbuff", "fedasync", "tiered"])
-  func `schedules without rounds come to the same end whatever the workers`(policy: String) throws {
+  @Test(
+    arguments: ["fedcompass", "fedbuff", "fedasync", "tiered"],
+    [
+      "name: \"fedkseed\", seeds: 64, steps: 5, learning_rate: 0.002, clip: 50,",
+      "name: \"fedavg\", steps: 5, learning_rate: 0.05, codec: \"block4\",",
+    ]
+  )
+  func `schedules without rounds come to the same end whatever the workers`(
+    policy: String,
+    algorithm: String
+  ) throws {
     let schedule = "policy: \"\(policy)\", clients: 8, q_min: 3, q_max: 15"
     let devices = "step_seconds: 1, speeds: \"loguniform\", spread: 10, dropout: 0.05"
-    let one = try Self.simulate(workers: 1, schedule: schedule, devices: devices)
+    func simulate(workers: Int, schedule: String) throws -> Trace {
+      try Self.simulate(
+        workers: workers,
+        schedule: schedule,
+        devices: devices,
+        algorithm: algorithm
+      )
+    }
+    let one = try simulate(workers: 1, schedule: schedule)
     #expect(one.lines.count == 6)
     for workers in [2, 4] {
-      #expect(try Self.simulate(workers: workers, schedule: schedule, devices: devices) == one)
+      #expect(try simulate(workers: workers, schedule: schedule) == one)
     }
     // Nobody waits for the slowest client of all.
-    let rounds = try Self.simulate(workers: 2, schedule: "clients: 12", devices: devices)
+    let rounds = try simulate(workers: 2, schedule: "clients: 12")
     #expect(one.duration < rounds.duration)
   }
 

@@ -50,7 +50,8 @@ struct TinyModel: ~Copyable {
     rounds: Int,
     clients: Int,
     policy: String = "",
-    algorithm: String = "name: \"fedkseed\", seeds: 64, steps: 4, learning_rate: 1e-4"
+    algorithm: String = "name: \"fedkseed\", seeds: 64, steps: 4, learning_rate: 1e-4",
+    scheme: String? = nil
   ) throws -> RunConfiguration {
     let simulation = """
       { clients: \(clients), data: "\(together)", partition: { kind: "field", field: "client" } }
@@ -60,6 +61,7 @@ struct TinyModel: ~Copyable {
         """
         {
           name: "tiny", model: "\(model)", rounds: \(rounds), seed: 3,
+          \(scheme.map { "scheme: \"\($0)\"," } ?? "")
           algorithm: { \(algorithm) },
           data: { max_length: 40, batch_size: 3 },
           schedule: { \(policy) clients: \(clients) },

@@ -26,4 +26,5 @@ public let fuzzTargets: [FuzzTarget] = [
   messageFuzzTarget,
   transferFuzzTarget,
   rowsFuzzTarget,
+  deltaFuzzTarget,
 ]
