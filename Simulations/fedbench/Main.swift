@@ -6,6 +6,7 @@ let benchmarks: [Command] = [
   gemmBenchmark,
   replayBenchmark,
   codecBenchmark,
+  denseBenchmark,
   ledgerBenchmark,
   tlsBenchmark,
   federationBenchmark,
