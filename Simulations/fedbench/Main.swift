@@ -10,6 +10,7 @@ let benchmarks: [Command] = [
   ledgerBenchmark,
   tlsBenchmark,
   federationBenchmark,
+  transferBenchmark,
   forwardBenchmark,
   stepBenchmark,
   trainBenchmark,

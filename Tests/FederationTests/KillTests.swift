@@ -44,6 +44,33 @@ import WireProtocol
     try scene.checkLedger(contributions: nil)
   }
 
+  @Test func `a killed server loses no dense payload, which goes on where it was`() async throws {
+    let folder = TemporaryFolder()
+    // Logistic regression over many features: half a million bytes a payload.
+    _ = folder.write(
+      "model/config.json",
+      #"{"model_type": "samara_mlp", "input_size": 13000, "hidden_sizes": [], "num_labels": 10}"#
+    )
+    let nothing = Array("{}".utf8)
+    let labels = (0..<10).map { "\"\($0)\"" }.joined(separator: ", ")
+    _ = folder.write("model/model.safetensors", bytes: [2, 0, 0, 0, 0, 0, 0, 0] + nothing)
+    let scene = try await KillScene(
+      folder.path,
+      schedule: "clients: 3",
+      rounds: 8,
+      model: "\(folder.path)/model",
+      task: "{ kind: \"classification\", labels: [\(labels)] }",
+      algorithm: "name: \"fedavg\", steps: 1, learning_rate: 0.1"
+    )
+    let undisturbed = try await scene.run()
+    try await kill(scene) { number, kills in
+      let digest = try await scene.digest(of: number)
+      #expect(digest == undisturbed, "run \(number), \(kills) kills")
+    }
+    try scene.checkLedger(contributions: 24)
+    #expect(scene.greatestBlob > Message.longestFrame, "nothing travelled in chunks")
+  }
+
   /// Kills the server again and again, through as many runs as that takes.
   private func kill(
     _ scene: KillScene,
@@ -92,17 +119,25 @@ final class KillScene {
   private let clients: [WireClient]
   private let configuration: RunConfiguration
 
-  init(_ parent: String, schedule: String) async throws {
+  init(
+    _ parent: String,
+    schedule: String,
+    rounds: Int = 60,
+    model: String? = nil,
+    task: String = "\"language-modeling\"",
+    algorithm: String = """
+    name: "fedkseed", seeds: 64, steps: 5, learning_rate: 0.002, clip: 50
+    """
+  ) async throws {
     folder = "\(parent)/server"
     let root = "\(#filePath)".split(separator: "/").dropLast(3).reduce("") { "\($0)/\($1)" }
     configuration = try RunConfiguration(
       json5: Array(
         """
         {
-          name: "killed", model: "\(root)/\(Self.model)", rounds: 60, seed: 5,
-          algorithm: {
-            name: "fedkseed", seeds: 64, steps: 5, learning_rate: 0.002, clip: 50,
-          },
+          name: "killed", model: "\(model ?? "\(root)/\(Self.model)")", rounds: \(rounds), seed: 5,
+          task: \(task),
+          algorithm: { \(algorithm) },
           schedule: { \(schedule) },
         }
         """.utf8
@@ -112,7 +147,7 @@ final class KillScene {
     let listen = "127.0.0.1:\(Self.freePort())"
     _ = try ServerProcess.run("fedserver", ["init", folder, "--listen", listen], log: log)
     server = try ServerProcess("fedserver", ["run", "--dir", folder, "--threads", "1"], log: log)
-    let base = try LoadedModel(ModelRequest(configuration)).baseDigest
+    let loaded = try LoadedModel(ModelRequest(configuration))
     let line = try await AdminLine.open(folder)
     var clients: [WireClient] = []
     for index in 0..<3 {
@@ -122,7 +157,15 @@ final class KillScene {
       )
       guard case .string(let token)? = answer?["token"] else { throw ServerSilence() }
       let identity = try ClientIdentity.join(token: token, folder: "\(folder)/client-\(index)")
-      clients.append(try WireClient(identity, base: base, examples: 10 + index))
+      clients.append(
+        try WireClient(
+          identity,
+          base: loaded.baseDigest,
+          examples: 10 + index,
+          blocks: model == nil ? nil : loaded.blocks,
+          parts: "\(folder)/client-\(index)/parts"
+        )
+      )
     }
     line.stop()
     self.clients = clients
@@ -162,7 +205,7 @@ final class KillScene {
   ///
   /// - Parameter contributions: how many a run has, where that is certain.
   func checkLedger(contributions: Int?) throws {
-    let ledger = try Ledger(path: "\(folder)/ledger.sqlite")
+    let ledger = try Ledger(path: "\(folder)/ledger.sqlite", blobs: "\(folder)/blobs")
     for run in try ledger.runs() {
       var counted: [[UInt32]] = []
       var names: [UInt32: String] = [:]
@@ -183,6 +226,22 @@ final class KillScene {
       }
     }
     #expect(clients.allSatisfy { $0.notes.problems.isEmpty })
+  }
+
+  /// Bytes of the greatest file beside the ledger.
+  var greatestBlob: Int {
+    guard let directory = unsafe opendir("\(folder)/blobs") else { return 0 }
+    defer { unsafe closedir(directory) }
+    var greatest = 0
+    while let entry = unsafe readdir(directory) {
+      // SAFETY: the name ends with a zero within its field; copied before the next call.
+      let name = unsafe withUnsafeBytes(of: entry.pointee.d_name) { bytes in
+        unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+      }
+      guard name.utf8.count == 64 else { continue }
+      greatest = max(greatest, LedgerFile.size("\(folder)/blobs/\(name)") ?? 0)
+    }
+    return greatest
   }
 
   func stop() {

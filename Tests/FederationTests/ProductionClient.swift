@@ -40,13 +40,20 @@ final class ProductionClient: Sendable {
     let log = Log(minimum: .debug) { lines.add($0) }
     let participation = try EventLoop()
     let training = try EventLoop()
-    loops = [participation, training]
     let host = TrainingHost(
       LocalResources(model: model, data: data, threads: threads),
       loop: training,
       log: log
     ) { _ in }
     let store = VersionStore(path: "\(folder)/version", log: log)
+    let storeLoop = try EventLoop()
+    let parts = try PartStore(
+      folder: "\(folder)/parts",
+      limits: PartStore.Limits(mostOfOwner: 64),
+      namesWhole: false,
+      loop: storeLoop
+    )
+    loops = [participation, training, storeLoop]
     let service = ParticipationService(
       ParticipantMachine(kept: store.load(), software: "test"),
       host: host,
@@ -61,6 +68,9 @@ final class ProductionClient: Sendable {
       .server(identity.addresses),
       identity: identity,
       limit: { Message.limit($0, from: .server) },
+      transfers: TransferSettings(store: parts) { kind, _ in
+        Message.transferLimit(kind, from: .server)
+      },
       onEvent: { service.transport($0) }
     )
     service.start(transport)

@@ -6,8 +6,8 @@ import Synchronization
 import Transport
 import WireProtocol
 
-/// The production participant behind a real connection, training by the quadratic trainer on the
-/// connection's own thread.
+/// The production participant behind a real connection, training by the quadratic trainer, or a wide
+/// one, on the connection's own thread.
 final class WireClient: Sendable {
   /// What the test may ask about afterwards.
   struct Notes {
@@ -35,22 +35,49 @@ final class WireClient: Sendable {
   private let box: Box
   private let base: Digest
   private let examples: Int
+  /// Of the wide trainer; nil for the quadratic one.
+  private let blocks: [ParameterBlock]?
+  private let storeLoop: EventLoop?
   /// How a run ended, once told.
   let ends: AsyncStream<RunEnd>
   private let continuation: AsyncStream<RunEnd>.Continuation
 
   /// A client that connects, and connects again whenever the connection is lost.
-  init(_ identity: ClientIdentity, base: Digest, examples: Int) throws {
+  ///
+  /// - Parameters:
+  ///   - blocks: tensors of the wide trainer; nil for the quadratic one.
+  ///   - parts: folder for messages in chunks; nil where there are none.
+  init(
+    _ identity: ClientIdentity,
+    base: Digest,
+    examples: Int,
+    blocks: [ParameterBlock]? = nil,
+    parts: String? = nil
+  ) throws {
     let box = Box()
     self.box = box
     self.base = base
     self.examples = examples
+    self.blocks = blocks
+    var transfers: TransferSettings?
+    if let parts {
+      let loop = try EventLoop()
+      storeLoop = loop
+      let limits = PartStore.Limits(mostOfOwner: 64)
+      let store = try PartStore(folder: parts, limits: limits, namesWhole: false, loop: loop)
+      transfers = TransferSettings(store: store) { kind, _ in
+        Message.transferLimit(kind, from: .server)
+      }
+    } else {
+      storeLoop = nil
+    }
     state = Mutex(State(machine: ParticipantMachine(software: "test")))
     (ends, continuation) = AsyncStream.makeStream()
     transport = try TransportClient(
       .server(identity.addresses),
       identity: identity,
       limit: { Message.limit($0, from: .server) },
+      transfers: transfers,
       onEvent: { event in box.client.withLock { $0 }?.handle(event) }
     )
     box.client.withLock { $0 = self }
@@ -63,6 +90,7 @@ final class WireClient: Sendable {
   func stop() {
     state.withLock { $0.isStopped = true }
     transport.stop()
+    storeLoop?.stop()
     box.client.withLock { $0 = nil }
   }
 
@@ -101,12 +129,12 @@ final class WireClient: Sendable {
   private func tell(_ event: ParticipantEvent) {
     for action in state.withLock({ $0.machine.handle(event) }) {
       switch action {
-      case .send(let message): transport.send(kind: message.kind.rawValue, body: message.body)
+      case .send(let message): transport.send(message)
       case .prepare(let run, _):
         let preparation = Preparation(
           base: base,
           examples: examples,
-          blocks: QuadraticTrainer.blocks
+          blocks: blocks ?? QuadraticTrainer.blocks
         )
         tell(.prepared(run: run, .success(preparation)))
       case .train(let order):
@@ -119,10 +147,9 @@ final class WireClient: Sendable {
 
   private func train(_ order: TrainingOrder) -> Result<LocalResult, ParticipationFailure> {
     do {
-      var trainer: any LocalTrainer = QuadraticTrainer(
-        client: order.task.client,
-        memory: order.memory
-      )
+      var trainer: any LocalTrainer =
+        blocks.map { WideTrainer($0, memory: order.memory) }
+        ?? QuadraticTrainer(client: order.task.client, memory: order.memory)
       try trainer.load(order.session.weightUpdates())
       return .success(try order.session.train(order.task, on: &trainer))
     } catch {
