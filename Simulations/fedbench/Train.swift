@@ -79,8 +79,11 @@ let trainBenchmark = Command(
         ReportRow(made.title, measured.median * 1e3, "ms").write(to: console)
         try made.writeDetails(measured.median, arguments, to: console)
       }
-      guard let whole = try TrainingCase(model, choice(full, 0, threads)) else { continue }
-      for scheme in schemes where scheme.terms != full.terms {
+      let parts = schemes.filter { $0.terms != full.terms }
+      guard !parts.isEmpty, let whole = try TrainingCase(model, choice(full, 0, threads)) else {
+        continue
+      }
+      for scheme in parts {
         guard let made = try TrainingCase(model, choice(scheme, 0, threads)) else { continue }
         let (all, part) = try Measurement.inTurn(
           runs: 5,

@@ -83,6 +83,39 @@ struct GradientTests {
     }
   }
 
+  @Test("Rows without labels take part in nothing, wherever they lie")
+  func skippedRows() throws {
+    var builder = GraphBuilder()
+    let count = 700
+    let ids = builder.input("input_ids", ValueType([1, count], .integer))
+    let labels = builder.input("labels", ValueType([count], .integer))
+    let table = try builder.parameter("table", [13, 6])
+    let (head, bias) = (try builder.parameter("head", [9, 6]), try builder.parameter("bias", [9]))
+    let hidden = try builder.embedding(ids, table)
+    let loss = try builder.crossEntropy(hidden, head, bias: bias, labels: labels)
+    var random = RandomGraph(
+      builder.finish(outputs: [("losses", loss.losses), ("predictions", loss.predictions)]),
+      seed: 5
+    )
+    random.integers["input_ids"] = (0..<count).map { Int32($0 * 7 % 13) }
+    let counted: [[Range<Int>]] = [
+      [], [0..<1], [699..<700], [0..<700], [200..<201], [3..<40, 103..<140, 205..<206, 500..<620],
+    ]
+    for ranges in counted {
+      random.integers["labels"] = (0..<count).map { row in
+        ranges.contains { $0.contains(row) } ? Int32(row % 9) : -1
+      }
+      let wanted = try Self.gradients(random)
+      let got = try Self.run(random, threads: 3)
+      for (name, values) in wanted {
+        let found = try #require(got[name])
+        let size = values.reduce(0) { max($0, abs($1)) }
+        let worst = zip(found, values).map { abs(Double($0) - $1) }.max() ?? 0
+        #expect(worst <= 2e-5 * max(size, 1e-3), "\(ranges) \(name): \(worst) of \(size)")
+      }
+    }
+  }
+
   /// Gradients by the kernels.
   private static func run(_ random: RandomGraph, threads: Int = 1) throws -> [String: [Float]] {
     let training = try TrainingGraph(

@@ -105,31 +105,75 @@ public struct CrossEntropyGradient: Operator {
       + (wantsBias ? db : [])
   }
 
-  /// For every chunk of rows: logits, their gradients in place, then the products with them.
+  /// For every chunk of rows with labels: logits, their gradients in place, then the products with
+  /// them. Longer runs of rows without labels take part in nothing.
   public func run(_ call: KernelCall) {
     let (rows, width) = (call.inputTypes[0].shape.rows, call.inputTypes[0].shape.columns)
     let chunk = call.outputTypes[2].shape
-    for first in stride(from: 0, to: rows, by: chunk.rows) {
+    var done = 0
+    var isFirst = true
+    while let counted = Self.counted(call, from: done, rows: rows, limit: chunk.rows) {
+      clear(call, done..<counted.lowerBound)
+      done = counted.upperBound
       let part = Chunk(
         call: call,
-        first: first,
-        rows: min(chunk.rows, rows - first),
+        first: counted.lowerBound,
+        rows: counted.count,
         classes: chunk.columns,
-        width: width
+        width: width,
+        isFirst: isFirst
       )
+      isFirst = false
       part.logits(hasBias: hasBias)
       part.losses()
-      var output = 3
-      if wantsInput {
-        part.inputGradient(output)
-        output += 1
-      }
-      if wantsWeight {
-        part.weightGradient(output)
-        output += 1
-      }
-      if wantsBias { part.biasGradient(output) }
+      if wantsInput { part.inputGradient(3) }
+      if wantsWeight { part.weightGradient(weightOutput) }
+      if wantsBias { part.biasGradient(weightOutput + (wantsWeight ? 1 : 0)) }
     }
+    clear(call, done..<rows)
+    guard isFirst else { return }
+    for output in weightOutput..<call.outputTypes.count {
+      // SAFETY: as many elements as the output has.
+      unsafe call.result(output)
+        .update(repeating: 0, count: call.outputTypes[output].shape.elementCount)
+    }
+  }
+
+  private var weightOutput: Int { wantsInput ? 4 : 3 }
+
+  /// Rows without labels that are worth a chunk of their own less.
+  private static let gap = 64
+
+  /// The next rows to take together: the first and last have labels.
+  private static func counted(
+    _ call: KernelCall,
+    from start: Int,
+    rows: Int,
+    limit: Int
+  ) -> Range<Int>? {
+    // SAFETY: there is a label for each row.
+    let labels = unsafe call.integers(1)
+    var first = start
+    while first < rows, unsafe labels[first] < 0 { first += 1 }
+    guard first < rows else { return nil }
+    var end = first + 1
+    for row in first + 1..<max(first + 1, min(rows, first + limit)) {
+      if unsafe labels[row] >= 0 { end = row + 1 }
+      if row - end >= gap { break }
+    }
+    return first..<end
+  }
+
+  /// What rows without labels have: no loss, no prediction, no gradient.
+  private func clear(_ call: KernelCall, _ rows: Range<Int>) {
+    guard !rows.isEmpty else { return }
+    let width = call.inputTypes[0].shape.columns
+    // SAFETY: rows of outputs that have one for each row of the input.
+    unsafe (call.result(0) + rows.lowerBound).update(repeating: 0, count: rows.count)
+    unsafe (call.integerResult(1) + rows.lowerBound).update(repeating: -1, count: rows.count)
+    guard wantsInput else { return }
+    unsafe (call.result(3) + rows.lowerBound * width)
+      .update(repeating: 0, count: rows.count * width)
   }
 }
 
@@ -142,6 +186,8 @@ private struct Chunk {
   let rows: Int
   let classes: Int
   let width: Int
+  /// Whether no chunk came before it.
+  let isFirst: Bool
 
   func logits(hasBias: Bool) {
     let parameter = unsafe call.parameter(0)
@@ -195,7 +241,7 @@ private struct Chunk {
     unsafe arguments.input = UnsafePointer(call.floats(0) + first * width)
     unsafe arguments.input_stride = Int64(width)
     unsafe arguments.rows = Int64(rows)
-    unsafe arguments.accumulate = first > 0 ? 1 : 0
+    unsafe arguments.accumulate = isFirst ? 0 : 1
     unsafe arguments.gradient = call.result(output)
     unsafe arguments.gradient_stride = Int64(width)
     unsafe call.linearWeightGradient(arguments, rows: classes, columns: width)
@@ -204,7 +250,6 @@ private struct Chunk {
   func biasGradient(_ output: Int) {
     let kernels = unsafe call.kernels
     let (logits, sums) = unsafe (call.result(2), call.result(output))
-    let isFirst = first == 0
     call.split(classes, grain: max(16, (1 << 15) / max(1, rows) / 16 * 16)) { part, _ in
       unsafe kernels.column_sums(
         logits + part.lowerBound,
