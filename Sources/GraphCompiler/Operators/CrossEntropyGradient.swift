@@ -105,8 +105,9 @@ public struct CrossEntropyGradient: Operator {
       + (wantsBias ? db : [])
   }
 
-  /// For every chunk of rows with labels: logits, their gradients in place, then the products with
-  /// them. Longer runs of rows without labels take part in nothing.
+  /// Chunk by chunk of rows with labels: logits, their gradients in place, the products with them.
+  ///
+  /// Longer runs of rows without labels take part in nothing.
   public func run(_ call: KernelCall) {
     let (rows, width) = (call.inputTypes[0].shape.rows, call.inputTypes[0].shape.columns)
     let chunk = call.outputTypes[2].shape
@@ -141,7 +142,7 @@ public struct CrossEntropyGradient: Operator {
 
   private var weightOutput: Int { wantsInput ? 4 : 3 }
 
-  /// Rows without labels that are worth a chunk of their own less.
+  /// So many rows without labels end a chunk.
   private static let gap = 64
 
   /// The next rows to take together: the first and last have labels.
