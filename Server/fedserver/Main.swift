@@ -13,6 +13,7 @@ let commands: [Command] = [
   watchCommand,
   stopCommand,
   exportCommand,
+  adviseCommand,
 ]
 
 @main
