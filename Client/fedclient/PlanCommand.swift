@@ -23,7 +23,8 @@ let planCommand = Command(
     bound is how many times less work than a full step there is: no step can be faster by more.
     From the second visit of an example on, what lies before the first tensor that trains is not
     computed again. Weight files are mapped, not copied, and stand beside the total; under --frozen
-    int8 or bf16 frozen matrices have memory of their own, which static counts.
+    int8 or bf16 frozen matrices have memory of their own, which static counts. int8 is what the
+    scheme would keep of a convolutional network in integers, by the model of arXiv 2206.15472.
     """
 ) { arguments, console in
   let model = try arguments.model(scheme: arguments.value("scheme") ?? "full")
@@ -56,19 +57,26 @@ let planCommand = Command(
       console.write("mapped       \(mebibytes(report.mappedBytes))")
     }
     console.write("bound        \(decimal(report.bound, 2)) × less work than a full step")
+    if let bytes = model.integerSchemeBytes {
+      console.write(
+        "int8         \(decimal(bytes / 1024, 1)) KiB beside the forward pass, one image"
+      )
+    }
     if let suffix = report.suffixPlan, let bound = report.suffixBound {
       console.write("\nfrom the second visit of an example on")
       console.write(suffix.description)
       console.write("features     \(mebibytes(report.featureBytes)) an example, kept")
       console.write("bound        \(decimal(bound, 2)) × less work than a full step")
     }
-  case .json: console.write(report.json(rows: rows, positions: positions).serialized())
+  case .json:
+    let bytes = model.integerSchemeBytes
+    console.write(report.json(rows: rows, positions: positions, bytes).serialized())
   }
   return .ok
 }
 
 extension TrainingReport {
-  fileprivate func json(rows: Int, positions: Int) -> JSONValue {
+  fileprivate func json(rows: Int, positions: Int, _ integerBytes: Double?) -> JSONValue {
     var members: [JSONValue.Member] = [
       .init("batch", .integer(Int64(rows))),
       .init("length", .integer(Int64(positions))),
@@ -83,7 +91,15 @@ extension TrainingReport {
       members.append(.init("feature_bytes", .integer(Int64(featureBytes))))
       members.append(.init("later_step", suffixPlan.json))
     }
+    if let integerBytes { members.append(.init("int8_scheme_bytes", .number(integerBytes))) }
     return .object(members)
+  }
+}
+
+extension LoadedModel {
+  /// What the scheme keeps where a convolutional network computes with integers of one byte.
+  fileprivate var integerSchemeBytes: Double? {
+    (family as? ConvolutionalNetwork)?.schemeMemory.bytes(updating: selection.columns)
   }
 }
 

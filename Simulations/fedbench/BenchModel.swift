@@ -59,6 +59,32 @@ struct BenchModel {
     ]
   }
 
+  /// Models to train: those with `word` in their name, the standard ones where nil.
+  static func trained(_ word: String?) throws -> [BenchModel] {
+    guard let word = word?.lowercased() else { return try standard().map(\.trained) }
+    return try (standard() + images()).filter { $0.name.lowercased().contains(word) }.map(\.trained)
+  }
+
+  /// MobileNetV2 at width 0.35 over 128×128 pixels, by one image and by eight.
+  private static func images() throws -> [BenchModel] {
+    try [1, 8].map { images in
+      BenchModel(
+        name: "MobileNetV2-0.35 128² b\(images)",
+        family: try ModelFamilies.open(
+          .object([
+            .init("model_type", .string("samara_convolutional")),
+            .init("architecture", .string("mobilenetv2")),
+            .init("width_multiplier", .number(0.35)), .init("image_size", .integer(128)),
+          ]),
+          hasTensor: { _ in false }
+        ),
+        sequences: images,
+        positions: 1,
+        head: .hidden
+      )
+    }
+  }
+
   /// The same body under a loss: the head that has one.
   var trained: BenchModel {
     BenchModel(
@@ -157,6 +183,8 @@ struct BenchModel {
         try plan.set(name, floats: [Float](repeating: 1 / Float(count), count: count))
       case TrainingGraph.schedule: continue
       case _ where name.hasPrefix("boundary."): continue
+      case "values":
+        try plan.set(name, floats: (0..<count).map { Float($0 &* 7919 % 255) / 127.5 - 1 })
       default:
         try plan.set(name, integers: (0..<count).map { Int32($0 &* 7919 % vocabulary) })
       }

@@ -7,9 +7,13 @@ import GraphCompiler
 /// What a whole training step takes, and what is left of it under sparse schemes.
 let trainBenchmark = Command(
   "train",
-  "Training steps of two models, whole and under sparse schemes, against the bound of the work.",
+  "Training steps of models, whole and under sparse schemes, against the bound of the work.",
   options: [
-    .value("model", "WORD", "Only models with this word in their name."),
+    .value(
+      "model",
+      "WORD",
+      "Models with this in their name, mobilenet among them (MiniLM, Llama)."
+    ),
     .value("scheme", "S", "Only this scheme, beside the full step."),
     .value("optimizer", "sgd|adamw", "Only this optimizer for the full step."),
     .value("frozen", "int8|bf16|stored", "How matrices that do not train are held (stored)."),
@@ -21,7 +25,7 @@ let trainBenchmark = Command(
   ],
   notes: """
     The bound of a scheme is the time of the full step, measured in turn with it, by the ratio of \
-    the work. Benchmarks/train.py measures the same models in PyTorch. For --memory set \
+    the work. Benchmarks/train.py and vision.py measure the same models in PyTorch. For --memory set \
     GLIBC_TUNABLES=glibc.malloc.mmap_threshold=65536 and take one model and one scheme: the peak \
     of the process is that of all before, and memory that one case has freed serves the next.
     """
@@ -57,9 +61,7 @@ let trainBenchmark = Command(
     }
     return choice
   }
-  let models = try BenchModel.standard().map(\.trained).filter {
-    arguments.value("model").map($0.name.contains) ?? true
-  }
+  let models = try BenchModel.trained(arguments.value("model"))
   for model in models {
     for threads in try threadCounts(arguments) {
       if isMemory {

@@ -39,9 +39,10 @@ struct TrainingCase {
     guard let selection = try? choice.scheme.selection(forward) else { return nil }
     self.model = model
     self.choice = choice
-    let split = GraphSplit(forward.withFrozenProductsByParts(isTrainable: selection.contains)) {
-      !choice.hoists || selection.contains($0)
-    }
+    let whole = forward.withFrozenProductsByParts(isTrainable: selection.contains)
+    let split =
+      choice.hoists
+      ? GraphSplit(whole, isTrainable: selection.contains) : GraphSplit(uncut: whole)
     let training = try TrainingGraph(
       split.suffix,
       isTrainable: selection.contains,

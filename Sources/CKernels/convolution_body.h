@@ -233,25 +233,44 @@ static void depthwise_weight_gradient(const samara_depthwise_weight_gradient_arg
   }
 }
 
-/// One element of a patch after the other; only patches at a border look where they are.
-static void unfold(
+/// Patches of `channels` and `size`, which are constants where this matters.
+INLINE void unfold_patches(
     const samara_window *w, const float *input, float *patches, int64_t pixel_begin,
-    int64_t pixel_end) {
-  for (int64_t p = pixel_begin; p < pixel_end; p++) {
+    int64_t pixel_end, int64_t channels, int64_t size) {
+  for (int64_t p = pixel_begin; p < pixel_end; p++, patches += channels * size * size) {
     int64_t y = p / w->output_width * w->stride - w->top;
     int64_t x = p % w->output_width * w->stride - w->left;
-    int inside = y >= 0 && y + w->size <= w->height && x >= 0 && x + w->size <= w->width;
-    const float *corner = input + (y * w->width + x) * w->channels;
-    for (int64_t c = 0; c < w->channels; c++, corner++) {
-      for (int64_t i = 0; i < w->size; i++) {
-        const float *from = corner + i * w->width * w->channels;
-        int row = y + i >= 0 && y + i < w->height;
-        for (int64_t j = 0; j < w->size; j++, from += w->channels) {
-          int seen = inside || (row && x + j >= 0 && x + j < w->width);
-          *patches++ = seen ? *from : 0;
+    const float *corner = input + (y * w->width + x) * channels;
+    if (y >= 0 && y + size <= w->height && x >= 0 && x + size <= w->width) {
+      for (int64_t i = 0; i < size; i++) {
+        const float *from = corner + i * w->width * channels;
+        for (int64_t j = 0; j < size; j++) {
+          for (int64_t c = 0; c < channels; c++) {
+            patches[(c * size + i) * size + j] = from[j * channels + c];
+          }
+        }
+      }
+      continue;
+    }
+    for (int64_t i = 0; i < size; i++) {
+      for (int64_t j = 0; j < size; j++) {
+        int seen = y + i >= 0 && y + i < w->height && x + j >= 0 && x + j < w->width;
+        for (int64_t c = 0; c < channels; c++) {
+          patches[(c * size + i) * size + j] =
+              seen ? corner[(i * w->width + j) * channels + c] : 0;
         }
       }
     }
+  }
+}
+
+static void unfold(
+    const samara_window *w, const float *input, float *patches, int64_t pixel_begin,
+    int64_t pixel_end) {
+  if (w->channels == 3 && w->size == 3) {
+    unfold_patches(w, input, patches, pixel_begin, pixel_end, 3, 3);
+  } else {
+    unfold_patches(w, input, patches, pixel_begin, pixel_end, w->channels, w->size);
   }
 }
 

@@ -31,10 +31,10 @@ public struct ConvolutionalNetwork: ModelFamily {
   /// The head the checkpoint was saved with.
   public let storedHead: ModelHead
 
-  private let body: ConvolutionBody
-  private let height: Int
-  private let width: Int
-  private let channels: Int
+  let body: ConvolutionBody
+  let height: Int
+  let width: Int
+  let channels: Int
   private let epsilon: Double
   /// Convolutions that have a batch norm in the checkpoint, and whether they have a bias beside it.
   private let norms: [String: Bool]

@@ -182,8 +182,10 @@ struct TrainingGraphTests {
       #expect(kept.names.contains("embedding_update") != random.names.contains("1.gate"))
       #expect(kept.arena <= early.arena)
       let again = try made([.earlyUpdates, .fusedUpdates, .recomputation])
-      #expect(again.names.count > kept.names.count)
-      #expect(again.arena < kept.arena)
+      // The results of clamped layers are all that their gradients read.
+      let isOfImages = random.names.contains("stem")
+      #expect(again.names.count > kept.names.count || isOfImages)
+      #expect(again.arena < kept.arena || (isOfImages && again.arena == kept.arena))
       #expect(try made(.all).arena <= again.arena)
     }
     let decoder = try RandomGraph.decoder(sequences: 4, positions: 32, seed: 1)

@@ -111,12 +111,17 @@ extension GraphBuilder {
     window: Window,
     activation: Activation = .identity
   ) throws(GraphError) -> ValueID {
+    let isWithin = activation.isKnownByResult
     let y = try apply(
-      DepthwiseConvolution(window: window, hasBias: bias != nil),
+      DepthwiseConvolution(
+        window: window,
+        hasBias: bias != nil,
+        activation: isWithin ? activation : .identity
+      ),
       [x],
       [weight] + (bias.map { [$0] } ?? [])
     )[0]
-    guard activation != .identity else { return y }
+    guard activation != .identity, !isWithin else { return y }
     return try apply(Activate(activation: activation), [y])[0]
   }
 

@@ -2,7 +2,8 @@
 import CKernels
 public import Tensors
 
-/// Each channel of images by a window of its own.
+/// Each channel of images by a window of its own, and an activation that its result tells the
+/// derivative of.
 public struct DepthwiseConvolution: DifferentiableOperator {
   /// Name in printed plans.
   public static let name = "depthwise"
@@ -11,6 +12,7 @@ public struct DepthwiseConvolution: DifferentiableOperator {
 
   let window: Window
   let hasBias: Bool
+  var activation = Activation.identity
 
   /// y [B·OH·OW, C] of x [B·H·W, C], W [C, 1, size, size] and b [C].
   public func outputs(
@@ -55,6 +57,7 @@ public struct DepthwiseConvolution: DifferentiableOperator {
     window.forEach(images: images) { output, input, place in
       for c in 0..<channels { y[output, c] += x[input, c] * weight.data[c * window.area + place] }
     }
+    y.data = y.data.map(activation.reference)
     return [y]
   }
 
@@ -67,6 +70,7 @@ public struct DepthwiseConvolution: DifferentiableOperator {
     unsafe arguments.window = window.kernelWindow(channels: channels)
     unsafe arguments.weight = call.windows(area: window.area)
     if hasBias { unsafe arguments.bias = call.parameter(1).vector }
+    unsafe arguments.activation = activation.rawValue
     let (x, y) = unsafe (call.floats(0), call.result())
     call.splitRows(
       images: call.inputTypes[0].shape.rows / window.pixels,
@@ -84,8 +88,15 @@ public struct DepthwiseConvolution: DifferentiableOperator {
 
   /// dx, dW and, by sums over pixels, db.
   public func gradient(_ backward: inout BackwardBuilder) throws(GraphError) {
-    guard let dy = backward.outputGradient() else { return }
+    guard var dy = backward.outputGradient() else { return }
     let node = backward.node
+    if activation != .identity {
+      try require(activation.isKnownByResult, "an activation of its own where gradients pass")
+      dy = try backward.apply(
+        ActivationGradient(activation: activation),
+        [node.outputs[0], dy]
+      )[0]
+    }
     try backward.add(input: 0) { (backward, sum) throws(GraphError) in
       try backward.apply(
         DepthwiseInputGradient(window: window, hasSum: sum != nil),
@@ -121,20 +132,26 @@ extension KernelCall {
   }
 }
 
-/// dx of a `DepthwiseConvolution`, on top of a sum.
+/// dx of a `DepthwiseConvolution` on top of a sum, or times activation′(x) where x is the result of an
+/// activation that tells it.
 public struct DepthwiseInputGradient: Operator {
   /// Name in printed plans.
   public static let name = "depthwise_input_gradient"
 
   let window: Window
   let hasSum: Bool
+  /// The activation whose result is read in place of a sum.
+  var activation = Activation.identity
+
+  private var reads: Bool { hasSum || activation != .identity }
 
   /// dx [B·H·W, C] of dy [B·OH·OW, C], W [C, 1, size, size].
   public func outputs(_ inputs: [ValueType], _: [Shape]) throws(GraphError) -> [ValueType] {
     let dy = inputs[0].shape
     try require(dy.rows % window.outputPixels == 0, "gradients of whole images, not \(dy)")
     let type = ValueType([dy.rows / window.outputPixels * window.pixels, dy.columns])
-    if hasSum { try require(inputs[1] == type, "a sum \(type), not \(inputs[1])") }
+    try require(!hasSum || activation == .identity, "a sum or an activation, not both")
+    if reads { try require(inputs[1] == type, "a second operand \(type), not \(inputs[1])") }
     return [type]
   }
 
@@ -164,6 +181,11 @@ public struct DepthwiseInputGradient: Operator {
         dx[input, c] += dy[output, c] * weight.data[c * window.area + place]
       }
     }
+    if activation != .identity {
+      for index in dx.data.indices {
+        dx.data[index] *= activation.derivative(inputs[1].data[index])
+      }
+    }
     return [dx]
   }
 
@@ -176,7 +198,8 @@ public struct DepthwiseInputGradient: Operator {
     unsafe arguments.window = window.kernelWindow(channels: channels)
     unsafe arguments.weight = call.windows(area: window.area)
     let (dy, dx) = unsafe (call.floats(0), call.result())
-    let sum = unsafe hasSum ? call.floats(1) : nil
+    let second = unsafe reads ? call.floats(1) : nil
+    unsafe arguments.activation = activation.rawValue
     call.splitRows(
       images: call.inputTypes[0].shape.rows / window.outputPixels,
       rows: window.height
@@ -184,7 +207,8 @@ public struct DepthwiseInputGradient: Operator {
       var part = unsafe arguments
       let place = image * window.pixels * channels
       unsafe part.output_gradient = UnsafePointer(dy + image * window.outputPixels * channels)
-      unsafe part.residual = sum.map { unsafe UnsafePointer($0 + place) }
+      let operand = unsafe second.map { unsafe UnsafePointer($0 + place) }
+      if hasSum { unsafe part.residual = operand } else { unsafe part.saved = operand }
       unsafe part.input_gradient = dx + place
       unsafe part.row_begin = Int64(rows.lowerBound)
       unsafe part.row_end = Int64(rows.upperBound)

@@ -20,6 +20,9 @@ public enum Activation: Int32, Sendable, Hashable {
   /// min(max(x, 0), 6).
   case relu6 = 6
 
+  /// Whether the derivative at y = f(x) is the one at x, so that only y need be kept.
+  var isKnownByResult: Bool { self == .relu || self == .relu6 }
+
   /// The function in binary64.
   public func reference(_ x: Double) -> Double {
     switch self {

@@ -5,12 +5,20 @@ public import Tensors
 extension Linear: DifferentiableOperator {
   /// dx = dy · W, dW = dyᵀ · x, db = column sums of dy; dy itself for the residual.
   ///
-  /// The activation must be a node of its own (`Graph.activationsApart`).
+  /// An activation whose derivative the result does not tell must be a node of its own
+  /// (`Graph.activationsApart`).
   public func gradient(_ backward: inout BackwardBuilder) throws(GraphError) {
-    guard let dy = backward.outputGradient() else { return }
-    try require(activation == .identity, "an activation of its own where gradients pass")
-    if hasResidual { try backward.add(input: 1, dy) }
+    guard var dy = backward.outputGradient() else { return }
     let node = backward.node
+    if activation.isKnownByResult, !hasResidual {
+      dy = try backward.apply(
+        ActivationGradient(activation: activation),
+        [node.outputs[0], dy]
+      )[0]
+    } else {
+      try require(activation == .identity, "an activation of its own where gradients pass")
+    }
+    if hasResidual { try backward.add(input: 1, dy) }
     try backward.add(input: 0) { (backward, sum) throws(GraphError) in
       try backward.apply(
         LinearInputGradient(hasSum: sum != nil),

@@ -2,12 +2,13 @@
 
 extension Graph {
   /// The same graph with the activation of every linear layer in `nodes` as a node of its own, whose
-  /// input a gradient can read.
+  /// input a gradient can read; not where the result tells the derivative.
   func activationsApart(where isWanted: (Node) -> Bool) -> Graph {
     var made = self
     made.nodes = []
     for node in nodes {
-      guard let linear = node.operation as? Linear, linear.activation != .identity, isWanted(node)
+      guard let linear = node.operation as? Linear, linear.activation != .identity, isWanted(node),
+        linear.hasResidual || !linear.activation.isKnownByResult
       else {
         made.nodes.append(node)
         continue

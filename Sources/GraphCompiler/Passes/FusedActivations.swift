@@ -11,11 +11,8 @@ extension Graph {
       guard let slope = node.operation as? ActivationGradient,
         readers[node.inputs[1].index] == [position],
         let source = producers[node.inputs[1].index],
-        let product = nodes[source].operation as? LinearInputGradient,
-        !product.hasSum, product.activation == .identity
+        let operation = nodes[source].operation.reading(slope.activation)
       else { continue }
-      var operation = product
-      operation.activation = slope.activation
       made.nodes[source] = Node(
         operation: operation,
         inputs: [nodes[source].inputs[0], node.inputs[0]],
@@ -26,5 +23,24 @@ extension Graph {
     }
     made.nodes = made.nodes.enumerated().filter { !fused.contains($0.offset) }.map(\.element)
     return made
+  }
+}
+
+extension Operator {
+  /// The product that makes the gradient of an activation's result, with its derivative; nil where it
+  /// cannot take that.
+  fileprivate func reading(_ activation: Activation) -> (any Operator)? {
+    if var product = self as? LinearInputGradient, !product.hasSum, product.activation == .identity
+    {
+      product.activation = activation
+      return product
+    }
+    if var product = self as? DepthwiseInputGradient, !product.hasSum,
+      product.activation == .identity
+    {
+      product.activation = activation
+      return product
+    }
+    return nil
   }
 }
