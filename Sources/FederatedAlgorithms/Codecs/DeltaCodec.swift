@@ -73,7 +73,7 @@ enum DeltaCodec: Sendable, Equatable {
       case .blocks(let bits): content = BlockCode(bits: bits).content(&part)
       case .ternary: content = ternary?.content(&part) ?? []
       }
-      let frame = Zstd.compressed(content)
+      let frame = Zstd.compressed(content, level: 1)
       let body = frame ?? content
       writer.write(count: body.count + 1)
       writer.write(UInt8(frame == nil ? 0 : 1))

@@ -37,9 +37,24 @@ void close_to(const char *what, const float *a, const float *b, int64_t count, f
 /// Folds bytes into the hash of a kernel, which must be the same on every machine.
 void hash(const char *kernel, const void *bytes, size_t count);
 
+/// Runs `call` with each table into `output`, `bytes` long, and compares to the bit.
+#define EQUAL(name, bytes, call)                                        \
+  do {                                                                  \
+    void *results[2] = {memory((size_t)(bytes)), memory((size_t)(bytes))}; \
+    for (int t = 0; t < 2; t++) {                                       \
+      const samara_kernel_table *kernels = t ? fast : scalar;           \
+      void *output = results[t];                                        \
+      call;                                                             \
+    }                                                                   \
+    same_bits(#name, results[0], results[1], (size_t)(bytes));          \
+    hash(#name, results[1], (size_t)(bytes));                           \
+    CHECKED(name);                                                      \
+  } while (0)
+
 void check_linear(const samara_kernel_table *scalar, const samara_kernel_table *fast);
 void check_rows(const samara_kernel_table *scalar, const samara_kernel_table *fast);
 void check_products(const samara_kernel_table *scalar, const samara_kernel_table *fast);
 void check_gradients(const samara_kernel_table *scalar, const samara_kernel_table *fast);
 void check_convolutions(const samara_kernel_table *scalar, const samara_kernel_table *fast);
 void check_shared(const samara_kernel_table *scalar, const samara_kernel_table *fast);
+void check_integers(const samara_kernel_table *scalar, const samara_kernel_table *fast);

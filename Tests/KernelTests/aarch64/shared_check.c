@@ -3,20 +3,6 @@
 
 #include <string.h>
 
-/// Runs `call` with each table into `output`, `bytes` long, and compares to the bit.
-#define EQUAL(name, bytes, call)                                        \
-  do {                                                                  \
-    void *results[2] = {memory((size_t)(bytes)), memory((size_t)(bytes))}; \
-    for (int t = 0; t < 2; t++) {                                       \
-      const samara_kernel_table *kernels = t ? fast : scalar;           \
-      void *output = results[t];                                        \
-      call;                                                             \
-    }                                                                   \
-    same_bits(#name, results[0], results[1], (size_t)(bytes));          \
-    hash(#name, results[1], (size_t)(bytes));                           \
-    CHECKED(name);                                                      \
-  } while (0)
-
 void check_shared(const samara_kernel_table *scalar, const samara_kernel_table *fast) {
   static const int64_t counts[] = {0, 1, 2, 7, 16, 31, 63, 64, 65, 127, 200, 1000, 5003};
   static const int64_t offsets[] = {0, 1, 37, 63, 64, 100};
