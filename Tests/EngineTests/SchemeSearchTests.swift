@@ -133,6 +133,27 @@ struct SchemeSearchTests {
     #expect(near.biasDepth == min(1, biases))
   }
 
+  @Test("Convolutional nets have such parts too: depthwise layers whole, the others in part")
+  func images() throws {
+    let folder = Golden.folder("tiny").replacing("/logits/", with: "/vision/")
+    let parts = try SchemeParts(
+      LoadedModel(ModelRequest(directory: folder)),
+      ratios: ["1/4", "1"]
+    )
+    #expect(parts.matrices.count == 12)
+    #expect(parts.biasDepth == 4)
+    for (index, matrix) in parts.matrices.enumerated() {
+      #expect((matrix.ratios == ["1"]) == matrix.name.contains("depthwise"))
+      var choice = parts.none
+      choice.levels[index] = matrix.ratios.count
+      let scheme = try #require(try parts.scheme(parts.completed(choice)))
+      let opened = try LoadedModel(ModelRequest(directory: folder, scheme: scheme))
+      let report = try opened.trainingReport(rows: 2, positions: 1, optimizer: .sgd(), threads: 1)
+      #expect(report.plan.backwardFlops > 0)
+      #expect(opened.selection.contains(matrix.name))
+    }
+  }
+
   @Test("Of a tiny model the choice fits by its plan, and more memory is never worth less")
   func model() throws {
     let model = try LoadedModel(ModelRequest(directory: Golden.folder("bert-classes")))
