@@ -21,6 +21,8 @@ public struct CoordinatorMachine: Sendable {
   var active: UInt32?
   var peers: [PeerNumber: Peer] = [:]
   var peerOf: [String: PeerNumber] = [:]
+  /// When the shell must send `timer` at the latest.
+  public private(set) var nextDeadline: Duration?
   private var lastCommit: UInt64 = 0
   /// What waits behind each commit under way.
   private var gates: [UInt64: [Effects.Step]] = [:]
@@ -80,17 +82,12 @@ public struct CoordinatorMachine: Sendable {
     case .evaluated(let run, let version, let result):
       runs[run]?.scored(version, result, &effects)
     }
-    if let active, runs[active]?.isOver ?? true {
+    if let active, runs[active]?.standing().isOver ?? true {
       self.active = nil
       activate(&effects)
     }
+    nextDeadline = active.flatMap { runs[$0]?.standing().deadline }
     return finish(effects)
-  }
-
-  /// When the shell must send `timer` at the latest.
-  public var nextDeadline: Duration? {
-    guard let active, let run = runs[active], run.phase == .training else { return nil }
-    return run.scheduler.nextDeadline
   }
 
   /// Turns what an event came to into actions: a commit, and behind it what must wait.

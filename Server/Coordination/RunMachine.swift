@@ -118,6 +118,13 @@ struct RunMachine: Sendable {
     if case .ended = phase { true } else { false }
   }
 
+  /// Whether it is over, and when its scheduler wants a timer.
+  ///
+  /// Mutating, so that whoever asks after each event does not copy the run out of where it is kept.
+  mutating func standing() -> (isOver: Bool, deadline: Duration?) {
+    (isOver, phase == .training ? scheduler.nextDeadline : nil)
+  }
+
   /// The model is loaded, or the run ends.
   mutating func prepared(
     _ result: Result<PreparedModel, PreparationFailure>,

@@ -14,6 +14,7 @@ let benchmarks: [Command] = [
   forwardBenchmark,
   stepBenchmark,
   trainBenchmark,
+  simulationBenchmark,
 ]
 
 @main

@@ -19,6 +19,7 @@ let compareCommand = Command(
     .value("out", "FILE.html", "The page (comparison.html); FILE.csv and FILE.json lie beside it."),
     .value("title", "TEXT", "Its title."),
     .value("target", "NUMBER", "A value of the metric to be reached; may be repeated."),
+    .value("seeds", "N,N,…", "Seeds: each run under all of them, the page shows medians."),
     .value("workers", "N", "Threads that train clients; changes no bit of the result."),
     .value("set", "KEY=VALUE", "Another value of a key in all runs."),
   ],
@@ -27,19 +28,29 @@ let compareCommand = Command(
     changed. Time is virtual. The page needs nothing from elsewhere.
     """
 ) { arguments, console in
-  var runs: [(RunRecord, JSONValue)] = []
+  var runs: [[RunRecord]] = []
+  var views: [JSONValue] = []
   let changes = try arguments.changes()
+  let seeds = try arguments.value("seeds").map(seeds)
   for path in arguments.operands {
-    let configuration: RunConfiguration
-    do { configuration = try RunFile.read(path, changing: changes) } catch {
-      throw CommandFailure("\(path): \(error)", code: .usage)
+    var repetitions: [RunRecord] = []
+    for seed in seeds ?? [nil] {
+      let configuration: RunConfiguration
+      do {
+        let own = try seed.map { try RunFile.Change("seed=\($0)") }
+        configuration = try RunFile.read(path, changing: changes + (own.map { [$0] } ?? []))
+      } catch {
+        throw CommandFailure("\(path): \(error)", code: .usage)
+      }
+      let outcome = try simulate(
+        configuration,
+        workers: try arguments.integer("workers", in: 1...1024),
+        console
+      )
+      repetitions.append(outcome.record)
+      views.append(outcome.view.json)
     }
-    let outcome = try simulate(
-      configuration,
-      workers: try arguments.integer("workers", in: 1...1024),
-      console
-    )
-    runs.append((outcome.record, outcome.view.json))
+    runs.append(repetitions)
   }
   let targets = try arguments.allValues("target").map { text throws(CommandFailure) in
     guard let value = Double(text) else { throw .usage("--target: a number, not \(text)") }
@@ -47,18 +58,38 @@ let compareCommand = Command(
   }
   let page = ReportPage(
     title: arguments.value("title") ?? "Comparison of runs",
-    runs.map(\.0),
-    command: "fedsim compare " + arguments.operands.joined(separator: " "),
-    targets: targets
+    runs.compactMap(\.first),
+    command: words(arguments),
+    targets: targets,
+    repetitions: runs
   )
   let out = arguments.value("out") ?? "comparison.html"
   let stem = out.hasSuffix(".html") ? String(out.dropLast(5)) : out
   try ModelFolder.write(Array(page.html.utf8), to: out)
   try ModelFolder.write(Array(page.csv.utf8), to: stem + ".csv")
-  let json = JSONValue.array(runs.map(\.1)).serialized(pretty: true) + "\n"
+  let json = JSONValue.array(views).serialized(pretty: true) + "\n"
   try ModelFolder.write(Array(json.utf8), to: stem + ".json")
   console.write("\(out) written, \(stem).csv and \(stem).json beside it")
   return .ok
+}
+
+private func seeds(_ text: String) throws(CommandFailure) -> [UInt64?] {
+  try text.split(separator: ",", omittingEmptySubsequences: false).map {
+    word throws(CommandFailure) in
+    guard let seed = UInt64(word), seed <= Int.max else {
+      throw .usage("--seeds: whole numbers with commas between, not \(text)")
+    }
+    return seed
+  }
+}
+
+/// The command as it was given, for the foot of the page.
+private func words(_ arguments: Arguments) -> String {
+  var words = ["fedsim", "compare"] + arguments.operands
+  for option in ["seeds", "target", "set"] {
+    for value in arguments.allValues(option) { words.append("--\(option) '\(value)'") }
+  }
+  return words.joined(separator: " ")
 }
 
 /// Runs one and says its rounds on standard error.

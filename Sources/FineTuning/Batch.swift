@@ -21,18 +21,18 @@ struct Batch {
 
   /// Assembles a batch for the head of a family.
   init(_ examples: [Example], rows: Int, head: ModelHead, family: any ModelFamily) {
-    let longest = examples.map(\.tokens.count).max() ?? 1
+    let valueCount = family.valueCount
+    let longest = examples.reduce(1) { max($0, $1.tokens.count) }
     sequences = rows
     positions = min(Self.bucket(max(1, longest)), family.maximumPositions)
-    var ids = [Int32](repeating: 0, count: rows * positions)
+    var ids = [Int32](repeating: 0, count: valueCount > 0 ? 0 : rows * positions)
     var lengths = [Int32](repeating: 1, count: rows)
     let isClassifier = head.isClassifier
     var labels = [Int32](repeating: -1, count: isClassifier ? rows : rows * positions)
-    var values = [Float](repeating: 0, count: rows * family.valueCount)
+    var values: [Float] = []
+    values.reserveCapacity(rows * valueCount)
     for (row, example) in examples.enumerated() {
-      for (index, value) in example.values.enumerated() {
-        values[row * family.valueCount + index] = value
-      }
+      values.append(contentsOf: example.values)
       let count = min(example.tokens.count, positions)
       lengths[row] = Int32(max(1, count))
       for position in 0..<count { ids[row * positions + position] = example.tokens[position] }
@@ -43,6 +43,9 @@ struct Batch {
           labels[row * positions + position - 1] = example.labels[position]
         }
       }
+    }
+    if values.count < rows * valueCount {
+      values.append(contentsOf: repeatElement(0, count: rows * valueCount - values.count))
     }
     self.ids = ids
     self.values = values

@@ -7,14 +7,24 @@ public struct ReportPage: Sendable {
   private let command: String
   private let targets: [Double]
   private let accuracy: Bool
+  /// Each run with its repetitions under other seeds, itself among them.
+  private let repetitions: [[RunRecord]]
 
   /// A page.
   ///
   /// - Parameters:
   ///   - command: what made it, for the foot.
   ///   - targets: values of the metric to be reached; chosen from the runs where there are none.
-  public init(title: String, _ runs: [RunRecord], command: String, targets: [Double] = []) {
+  ///   - repetitions: of each run the same one under all seeds, for medians; empty where there is one.
+  public init(
+    title: String,
+    _ runs: [RunRecord],
+    command: String,
+    targets: [Double] = [],
+    repetitions: [[RunRecord]] = []
+  ) {
     self.runs = runs
+    self.repetitions = repetitions
     self.title = title
     self.command = command
     // One metric for all: accuracy only where every run has it.
@@ -43,7 +53,7 @@ public struct ReportPage: Sendable {
     body += figure("How late contributions were", figures.staleness())
     body += figure("Tasks of each client", figures.participation())
     for run in runs { body += figure("Work over time: \(run.name)", Figures.timeline(run)) }
-    body += "</div>\n" + targetTable(figures.metricName) + foot
+    body += "</div>\n" + targetTable(figures.metricName) + medianTable(figures.metricName) + foot
     return """
       <!doctype html>
       <html lang="en"><head><meta charset="utf-8">
@@ -58,7 +68,7 @@ public struct ReportPage: Sendable {
   /// The versions of all runs, comma-separated with a header.
   public var csv: String {
     var text = "run,version,seconds,bytes,contributions,mean_age,loss,accuracy\n"
-    for run in runs {
+    for run in repetitions.isEmpty ? runs : repetitions.flatMap({ $0 }) {
       for version in run.versions {
         let ages = version.ages
         let mean = ages.isEmpty ? 0 : Double(ages.reduce(0, +)) / Double(ages.count)
@@ -119,6 +129,33 @@ public struct ReportPage: Sendable {
     }
     return "<h2>Time and bytes to \(metric)</h2>\n"
       + table(["run"] + targets.map(short), rows)
+  }
+
+  /// Times to the targets over all seeds: the median, the range, and how many seeds missed.
+  private func medianTable(_ metric: String) -> String {
+    guard !targets.isEmpty, let count = repetitions.map(\.count).max(), count > 1 else { return "" }
+    let rows = zip(runs, repetitions).map { run, all in
+      let last = all.compactMap { $0.lastMetric(accuracy: accuracy) }
+      return [escaped(run.name), Self.spread(last, of: all.count)]
+        + targets.map { target in
+          let times = all.compactMap { $0.reached(target, accuracy: accuracy)?.time }
+          return Self.spread(times, of: all.count)
+        }
+    }
+    return "<h2>Seconds to \(metric), over \(count) seeds</h2>\n"
+      + "<p>Median (least to greatest). Where a seed missed the target, its time counts as endless.</p>\n"
+      + table(["run", "last \(metric)"] + targets.map(short), rows)
+  }
+
+  private static func spread(_ values: [Double], of count: Int) -> String {
+    let sorted = values.sorted()
+    let misses = count - sorted.count
+    let missed = misses > 0 ? " <span class=\"miss\">\(misses) missed</span>" : ""
+    guard let least = sorted.first, let greatest = sorted.last else { return missed }
+    let all = sorted + [Double](repeating: .infinity, count: misses)
+    let median = (all[(count - 1) / 2] + all[count / 2]) / 2
+    let middle = median.isFinite ? short(median) : "–"
+    return "\(middle) (\(short(least)) to \(short(greatest)))\(missed)"
   }
 
   private var foot: String {

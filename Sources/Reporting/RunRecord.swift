@@ -110,6 +110,11 @@ extension RunRecord {
     }
   }
 
+  /// The metric of the last version that was evaluated.
+  func lastMetric(accuracy: Bool) -> Double? {
+    versions.reversed().lazy.compactMap { self.metric($0, accuracy: accuracy) }.first
+  }
+
   /// Share of the clients' time in which they did not work.
   var idleShare: Double {
     let worked = tasks.reduce(0) { $0 + $1.end - $1.start }

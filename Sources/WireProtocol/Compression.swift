@@ -30,9 +30,9 @@ extension Frame {
   ///
   /// - Parameter level: zstd's level; 3 for messages made in passing.
   public static func packed(kind: UInt8, body: [UInt8], level: Int32 = 3) -> Frame {
-    guard body.count >= leastCompressed, let short = compressed(body, level: level) else {
-      return Frame(kind: kind, body: body)
-    }
+    guard body.count >= leastCompressed, !looksCompressed(body),
+      let short = compressed(body, level: level)
+    else { return Frame(kind: kind, body: body) }
     return Frame(kind: kind, isCompressed: true, body: short)
   }
 
@@ -62,6 +62,23 @@ extension Frame {
     }
     guard content.count == Int(size) else { throw .damaged("content shorter than announced") }
     return content
+  }
+
+  /// Whether bytes spread over a body are as different as those of compressed or random content: then
+  /// another pass would cost time and gain next to nothing.
+  ///
+  /// Of 512 random bytes some 221 differ, with a deviation of 4.4; of text some 60.
+  private static func looksCompressed(_ body: [UInt8]) -> Bool {
+    guard body.count >= 2048 else { return false }
+    var seen = [Bool](repeating: false, count: 256)
+    var distinct = 0
+    // An odd stride, so that no column of a table is met alone.
+    let stride = (body.count / 512) | 1
+    for sample in 0..<512 where !seen[Int(body[sample * stride % body.count])] {
+      seen[Int(body[sample * stride % body.count])] = true
+      distinct += 1
+    }
+    return distinct > 205
   }
 
   /// nil unless compression makes the body shorter.

@@ -49,6 +49,26 @@ import Testing
     #expect(html.contains("prefers-color-scheme:dark") && html.contains("@media print"))
   }
 
+  @Test func `repetitions under other seeds give medians, and misses count as endless`() {
+    let seeds = [
+      Self.record("one", losses: [3, 2, 1]), Self.record("one", losses: [3, 1, 1]),
+      Self.record("one", losses: [3, 3, 3]),
+    ]
+    let page = ReportPage(
+      title: "seeds",
+      [seeds[0]],
+      command: "x",
+      targets: [1, 0.5],
+      repetitions: [seeds]
+    )
+    #expect(page.html.contains("over 3 seeds"))
+    // 10 and 20 seconds and a miss: the one in the middle is 20.
+    #expect(page.html.contains("<td>20 (10 to 20) <span class=\"miss\">1 missed</span></td>"))
+    #expect(page.html.contains("<span class=\"miss\">3 missed</span>"))
+    #expect(page.csv.split(separator: "\n").count == 10)
+    #expect(!ReportPage(title: "t", [seeds[0]], command: "x").html.contains("missed</span>"))
+  }
+
   @Test func `targets are reached by the first version that is good enough`() {
     let run = Self.record("one", losses: [3, nil, 2.2, 2])
     #expect(run.reached(2.5, accuracy: false)?.number == 2)
