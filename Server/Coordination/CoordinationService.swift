@@ -153,6 +153,11 @@ public final class CoordinationService: Sendable {
         if let peer = state.peers[number] {
           state.server?.close(peer, Goodbye(.violation, "closed by the server"))
         }
+      case .dismiss(let number, let after):
+        if let peer = state.peers[number] {
+          let goodbye = Goodbye(.leaving, retryAfter: after, "nothing to do before a later round")
+          state.server?.close(peer, goodbye)
+        }
       case .commit(let id, let records):
         state.commitsUnderWay.insert(id)
         writer.write(records) { self.loop.submit { self.committed(id) } }

@@ -75,6 +75,8 @@ public enum CoordinatorAction: Sendable {
   case broadcast([PeerNumber], Message)
   /// Close a connection, after what was sent.
   case close(PeerNumber)
+  /// Close a connection, after what was sent; the client shall come back after so long.
+  case dismiss(PeerNumber, after: Duration)
   /// Make records durable, in this order, and answer with `committed`.
   case commit(UInt64, [LedgerRecord])
   /// Load the model of a run and answer with `prepared`.

@@ -28,6 +28,9 @@ extension RunMachine {
     for action in actions {
       guard phase == .training else { return }
       switch action {
+      case .dismiss(let client, let after):
+        guard let member = members[clients[Int(client)].name] else { continue }
+        effects.steps.append(.act(.dismiss(member.peer, after: after)))
       case .note(let text): effects.actions.append(.log(.warning, text))
       case .assign(let client, let steps):
         if !isAtWork(client) {

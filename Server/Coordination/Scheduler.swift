@@ -40,6 +40,8 @@ public enum SchedulerAction: Sendable, Equatable {
   case assign(client: UInt32, steps: Int)
   /// Fold these contributions into the next version; `begin` follows.
   case aggregate([TaskKey], Weighting)
+  /// Send an idle client away until then: there is nothing for it to do.
+  case dismiss(client: UInt32, after: Duration)
   /// Something a person should know.
   case note(String)
 }

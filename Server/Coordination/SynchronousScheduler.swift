@@ -39,16 +39,20 @@ struct SynchronousScheduler: Scheduler {
   private var awaySince: [UInt32: Duration] = [:]
   /// Those of them that are at work.
   private var absent: Set<UInt32> = []
+  private var pace: PaceSteering
 
   init(_ schedule: ScheduleSection, steps: Int, key: UInt64) {
     self.schedule = schedule
     self.steps = steps
     self.key = key
     grace = min(.seconds(30), schedule.deadline / 4)
+    pace = PaceSteering(schedule)
   }
 
   mutating func handle(_ event: SchedulerEvent, now: Duration) -> [SchedulerAction] {
     var actions: [SchedulerAction] = []
+    /// Who may be idle now and was not before.
+    var idle: [UInt32] = []
     switch event {
     case .begin(let round, let clients, let tasks, let arrived):
       begin(
@@ -58,7 +62,11 @@ struct SynchronousScheduler: Scheduler {
         arrived: arrived.map(\.client),
         now: now
       )
+      pace.begin(now)
+      idle = order
     case .present(let client, _):
+      pace.back(client)
+      idle = [client]
       setPresent(client, true)
       awaySince[client] = nil
       absent.remove(client)
@@ -82,8 +90,15 @@ struct SynchronousScheduler: Scheduler {
     actions += retryTheLost(now)
     actions += fill(now)
     actions += close(now)
+    if isOpen, schedule.surplus != nil {
+      idle = idle.filter { places[$0] == nil && isPresent[Int($0)] }
+      actions += pace.steer(idle, wanted: wanted, now)
+    }
     return actions
   }
+
+  /// Clients asked in a round.
+  private var wanted: Int { Int((Double(target) * schedule.overSelection).rounded(.up)) }
 
   var nextDeadline: Duration? {
     guard isOpen else { return nil }
@@ -154,7 +169,8 @@ struct SynchronousScheduler: Scheduler {
   }
 
   private func isAbsent(_ client: UInt32, _ now: Duration) -> Bool {
-    awaySince[client].map { now >= $0 + grace } ?? false
+    if pace.isGone(client) { return true }
+    return awaySince[client].map { now >= $0 + grace } ?? false
   }
 
   private mutating func dropTheAbsent(_ now: Duration) {
@@ -163,7 +179,7 @@ struct SynchronousScheduler: Scheduler {
 
   /// Hands out tasks until enough clients are at work.
   private mutating func fill(_ now: Duration) -> [SchedulerAction] {
-    let wanted = Int((Double(target) * schedule.overSelection).rounded(.up))
+    let wanted = wanted
     var working = places.count - lostCount
     var actions: [SchedulerAction] = []
     guard working < wanted else { return [] }
@@ -199,6 +215,7 @@ struct SynchronousScheduler: Scheduler {
     let enough = arrivals.count >= min(schedule.minimum, target)
     if arrivals.count >= target || (enough && (!open || now >= deadline)) {
       isOpen = false
+      pace.close(now)
       let counted = arrivals.prefix(schedule.clients).sorted()
       return [.aggregate(counted.map { TaskKey(client: $0, base: round) }, .examples)]
     }

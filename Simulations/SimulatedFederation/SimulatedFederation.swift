@@ -53,6 +53,8 @@ public struct SimulatedFederation<Work: SimulatedWork> {
   private var events = EventQueue<Duration, Event>()
   private var queue: WorkQueue<Work>
   private var now: Duration = .zero
+  /// When clients come back that the coordinator has sent away.
+  private var returns: [Int: Duration] = [:]
   /// Clients that have connected for the first time.
   private var arrived = 0
   /// Those of them that are not ready yet.
@@ -159,7 +161,8 @@ public struct SimulatedFederation<Work: SimulatedWork> {
       if clients.awake(index) != nil { try tell(index, .closed) }
       try tell(.closed(peer))
       let away = devices.stretch(of: index, period: clients.period(of: index), isOnline: false)
-      events.add(.back(client: index), at: now + (away ?? Self.absence))
+      let after = returns.removeValue(forKey: index)
+      events.add(.back(client: index), at: now + (after ?? away ?? Self.absence))
     case .back(let index):
       guard clients.peer(of: index) == nil else { return }
       note(.back(client: index))
@@ -197,6 +200,11 @@ public struct SimulatedFederation<Work: SimulatedWork> {
       case .broadcast(let peers, let message):
         let body = message.body
         for peer in peers { deliver(message.kind, body, to: peer) }
+      case .dismiss(let peer, let after):
+        if let index = clients.client(of: peer) {
+          returns[index] = after
+          events.add(.lost(client: index, peer), at: now)
+        }
       case .close(let peer):
         if let index = clients.client(of: peer) {
           events.add(.lost(client: index, peer), at: now)

@@ -97,7 +97,8 @@ extension ScheduleSection {
       .init("start_clients", .integer(Int64(startClients))),
       .init("deadline", .string(deadline.text)),
     ]
-    return .object(members + (asynchrony?.members ?? []))
+    let pace = surplus.map { [JSONValue.Member("surplus", .integer(Int64($0)))] } ?? []
+    return .object(members + pace + (asynchrony?.members ?? []))
   }
 }
 

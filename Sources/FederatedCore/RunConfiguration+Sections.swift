@@ -53,10 +53,14 @@ public struct ScheduleSection: Sendable, Equatable {
   public let startClients: Int
   /// How long a round waits.
   public let deadline: Duration
+  /// Idle clients that stay connected, others are sent away until later; nil: all stay.
+  public let surplus: Int?
   /// What policies without rounds read, nil for the synchronous one.
   public let asynchrony: AsynchronySection?
 
   static let keys = ["policy", "clients", "over_selection", "minimum", "start_clients", "deadline"]
+  /// Keys of the policy with rounds alone.
+  static let roundKeys = ["surplus"]
   /// The one policy with rounds.
   static let synchronous = "synchronous"
 
@@ -66,7 +70,7 @@ public struct ScheduleSection: Sendable, Equatable {
     let isSynchronous = policy == Self.synchronous
     let section = try file.section(
       "schedule",
-      known: Self.keys + (isSynchronous ? [] : AsynchronySection.keys)
+      known: Self.keys + (isSynchronous ? Self.roundKeys : AsynchronySection.keys)
     )
     clients = try section.integer("clients", in: 1...RunConfiguration.maximumClients)
     overSelection = try section.number("over_selection", in: 1...100, standard: 1)
@@ -77,6 +81,9 @@ public struct ScheduleSection: Sendable, Equatable {
       standard: clients
     )
     deadline = try section.duration("deadline", standard: .seconds(3600))
+    surplus =
+      isSynchronous && section.has("surplus")
+      ? try section.integer("surplus", in: 0...RunConfiguration.maximumClients) : nil
     asynchrony =
       isSynchronous ? nil : try AsynchronySection(section, steps: steps, clients: clients)
   }

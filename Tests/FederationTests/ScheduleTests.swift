@@ -50,6 +50,45 @@ import WireProtocol
     #expect(federation.acknowledgements.count == 18)
   }
 
+  @Test func `surplus clients are told when to come back, and are asked once they are`() throws {
+    let federation = try VirtualFederation(clients: 12)
+    federation.tick = .seconds(1)
+    for index in 0..<12 { federation.connect(index) }
+    federation.tell(
+      .submit(
+        ticket: 1,
+        try VirtualFederation.run(
+          rounds: 6,
+          schedule: "clients: 2, start_clients: 12, surplus: 1, deadline: \"1h\""
+        )
+      )
+    )
+    var returned = 0
+    while federation.machine.view(of: 1)?.isOver == false {
+      let before = federation.reports.count
+      federation.settle()
+      guard federation.machine.view(of: 1)?.isOver == false else { break }
+      // Whoever was sent away comes back, the first before the others; rounds go on without the rest.
+      let gone = federation.dismissals.dropFirst(returned).prefix(2)
+      try #require(!gone.isEmpty || federation.reports.count > before, "the run stands still")
+      for (client, _) in gone where federation.clients[client].peer == nil {
+        federation.connect(client)
+      }
+      returned += gone.count
+    }
+    #expect(federation.reports.count == 6)
+    #expect(federation.reports.allSatisfy { $0.contributors.count == 2 })
+    // Before a round has closed nobody knows how long one takes. Then all but the two at work and the one
+    // that stands in go, three for the next round, three for the one after it, and so on.
+    let first = Array(federation.dismissals.prefix(9))
+    #expect(first.count == 9)
+    let waits = first.map(\.after)
+    #expect(waits == waits.sorted() && waits[0] >= .seconds(1))
+    #expect(waits[0] == waits[2] && waits[3] > waits[2] && waits[6] > waits[5])
+    #expect(waits[6] - waits[3] == waits[3] - waits[0])
+    #expect(Set(first.map(\.client)).count == 9)
+  }
+
   @Test func `the deadline closes a round that has its minimum`() throws {
     let federation = try VirtualFederation(clients: 3)
     federation.clients[1].isMute = true

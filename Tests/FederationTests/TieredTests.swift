@@ -86,6 +86,7 @@ import Testing
           try perform(scheduler.handle(begin, now: .seconds(now)))
         case .aggregate: Issue.record("weighted by examples alone")
         case .note: break
+        case .dismiss: Issue.record("nobody is sent away without rounds")
         }
       }
     }

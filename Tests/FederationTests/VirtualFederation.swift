@@ -39,6 +39,7 @@ final class VirtualFederation {
   private(set) var finished: [(run: UInt32, state: RunState, reason: String)] = []
   private(set) var answers: [UInt64: Result<UInt32, PreparationFailure>] = [:]
   private(set) var logs: [String] = []
+  private(set) var dismissals: [(client: Int, after: Duration)] = []
   private(set) var acknowledgements: [String] = []
   private(set) var syncs: [VersionSync] = []
   private(set) var ends: [RunEnd] = []
@@ -187,6 +188,11 @@ final class VirtualFederation {
       case .broadcast(let peers, let message): for peer in peers { deliver(message, to: peer) }
       case .close(let peer):
         if let index = clients.firstIndex(where: { $0.peer == peer }) { disconnect(index) }
+      case .dismiss(let peer, let after):
+        if let index = clients.firstIndex(where: { $0.peer == peer }) {
+          dismissals.append((index, after))
+          disconnect(index)
+        }
       case .commit(let id, let records):
         if isDiskOn { write(id, records) } else { heldCommits.append((id, records)) }
       case .prepare(let run, _): tell(.prepared(run: run, preparation))
