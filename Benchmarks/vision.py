@@ -2,17 +2,21 @@
 """Training steps of MobileNetV2-0.35 at 128×128 in PyTorch and in onnxruntime-training.
 
     python Benchmarks/vision.py [--threads 1] [--batch 1] [--runs 20] [--framework torch|frozen|ort]
+    python Benchmarks/vision.py --fedbench .build/release/fedbench [--ort PYTHON --artifacts FOLDER]
 
 The network of `fedbench train --model mobilenet`: forward, backward, SGD over every parameter, 20
 classes. `torch` has the norms folded into the convolutions, as ours are; `frozen` keeps batch norms
 at their stored statistics, with gains and biases that train. `ort` reads vision-artifacts, a folder
 that `--export FOLDER` writes where torch is there, and needs onnxruntime-training 1.19.2 in an
 environment of its own (onnx 1.16.2, numpy 2.2.6, and torch for its import). The last column is the
-peak memory of the process. torch 2.13.0+cpu.
+peak memory of the process. With --fedbench the three take turns. torch 2.13.0+cpu.
 """
 import argparse
+import re
 import resource
 import statistics
+import subprocess
+import sys
 import time
 
 BLOCKS = [(0, 1, 8), (48, 2, 8), (48, 1, 8), (48, 2, 16), (96, 1, 16), (96, 1, 16), (96, 2, 24),
@@ -117,6 +121,37 @@ def ort_step(folder, batch, threads):
     return step
 
 
+def turns(arguments):
+    """Medians of ours, PyTorch's and onnxruntime's one after another, and the medians of the ratios."""
+    batch, threads = str(arguments.batch), str(arguments.threads)
+
+    def ours():
+        words = [arguments.fedbench, "train", "--model", f"b{batch}", "--scheme", "full",
+                 "--optimizer", "sgd", "--threads", threads]
+        text = subprocess.run(words, check=True, capture_output=True, text=True).stdout
+        return float(re.search(r"train MobileNet.*?([\d.]+) ms", text)[1])
+
+    def theirs(python, framework):
+        words = [python, __file__, "--framework", framework, "--batch", batch, "--threads", threads,
+                 "--artifacts", arguments.artifacts]
+        text = subprocess.run(words, check=True, capture_output=True, text=True).stdout
+        return float(re.search(r"median ([\d.]+) ms", text)[1])
+
+    peers = {"torch": sys.executable, "frozen": sys.executable}
+    if arguments.ort:
+        peers["ort"] = arguments.ort
+    ratios = {name: [] for name in peers}
+    for _ in range(arguments.rounds):
+        for name, python in peers.items():
+            own = ours()
+            other = theirs(python, name)
+            ratios[name].append(other / own)
+            print(f"b{batch}, {threads} threads: {own:.2f} ms, {name} {other:.2f} ms")
+    for name, values in ratios.items():
+        print(f"{name}: {statistics.median(values):.2f} times as long "
+              f"({min(values):.2f} to {max(values):.2f})")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=1)
@@ -125,7 +160,13 @@ def main():
     parser.add_argument("--framework", choices=["torch", "frozen", "ort"], default="torch")
     parser.add_argument("--artifacts", default="vision-artifacts")
     parser.add_argument("--export", metavar="FOLDER")
+    parser.add_argument("--fedbench")
+    parser.add_argument("--ort", metavar="PYTHON")
+    parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
+    if arguments.fedbench:
+        turns(arguments)
+        return
     if arguments.export:
         export(arguments.export, arguments.batch)
         return

@@ -37,7 +37,8 @@ let benchCommand = Command(
     )
   )
   let batchSize = try arguments.integer("batch-size", in: 1...4096) ?? 8
-  let length = try arguments.integer("length", in: 2...model.family.maximumPositions) ?? 128
+  let most = max(2, model.family.maximumPositions)
+  let length = try arguments.integer("length", in: 2...most) ?? 128
   let team = ThreadTeam(threads: try arguments.threads())
   let bench = try ModelBench(
     model,
@@ -102,7 +103,12 @@ private final class ModelBench {
     workspace = try TrainerWorkspace(model, team: team, hoistsFrozenPrefix: false)
     var stream = RandomStream(key: 0, purpose: .batch, round: 0, client: 0, step: 0)
     let vocabulary = UInt32(clamping: model.family.vocabularyCount)
+    let valueCount = model.family.valueCount
     let examples = (0..<batchSize).map { _ in
+      guard valueCount == 0 else {
+        let values = (0..<valueCount).map { _ in Float(stream.next32() >> 8) * 0x1p-23 - 1 }
+        return Example(values: values, classIndex: 0)
+      }
       let tokens = (0..<length).map { _ in Int32(stream.next32() % vocabulary) }
       return Example(tokens: tokens, labels: tokens, classIndex: 0)
     }
@@ -111,7 +117,8 @@ private final class ModelBench {
     trainer = ClientTrainer(workspace, data: data, key: 0)
   }
 
-  var tokens: Int { data.dataset.examples.reduce(0) { $0 + $1.tokens.count } }
+  /// Tokens of the batch, or examples of values.
+  var tokens: Int { data.dataset.examples.reduce(0) { $0 + max(1, $1.tokens.count) } }
 
   var planBytes: Int { workspace.byteCount }
 

@@ -88,7 +88,7 @@ let chooseCommand = Command(
     bar?.finish()
     measured = .init(contributions: contributions, base: base)
   }
-  let positions = examples.map(\.tokens.count).max() ?? 1
+  let positions = max(1, examples.map(\.tokens.count).max() ?? 1)
   var search = SchemeSearch(parts, measured.contributions, budget: budget, seed: seed) {
     choice throws(FineTuningError) in
     try analysis.plannedBytes(try parts.scheme(choice), positions: positions)

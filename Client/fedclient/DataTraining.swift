@@ -5,6 +5,7 @@ import Datasets
 import FineTuning
 import FederatedCore
 import ModelFiles
+import Models
 import Telemetry
 
 /// Fine-tuning on a data file: bar, evaluations, checkpoints, the best weights in the output folder.
@@ -35,6 +36,7 @@ struct DataTraining {
     let start = clock.now
     let first = training.progress.step
     var tokens = 0
+    let unit = training.trainer.workspace.model.family.valueCount > 0 ? "examples" : "tokens"
     var shown: Float?
     var logged: [UInt8] = []
     var bar = ProgressBar("train", total: training.stepCount, on: console)
@@ -56,7 +58,7 @@ struct DataTraining {
       bar.update(
         step,
         detail: "loss \(decimal(Double(shown ?? loss), 4)), \(Int(Double(tokens) / seconds)) "
-          + "tokens/s, \(duration(left)) left"
+          + "\(unit)/s, \(duration(left)) left"
       )
       let isStopped = isStopped()
       if isEvaluationDue, try !evaluate(on: console) {

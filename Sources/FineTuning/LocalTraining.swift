@@ -103,7 +103,8 @@ public final class LocalTraining {
 
   /// The next step.
   ///
-  /// - Returns: the mean loss of its batches before the step, and their tokens.
+  /// - Returns: the mean loss of its batches before the step, and their tokens; an example of values counts
+  ///   as one.
   public func step(rate: RateSchedule) throws(FineTuningError) -> (loss: Float, tokens: Int) {
     let chosen = nextBatches
     let size = rate.rate(of: progress.step + 1)
@@ -112,7 +113,7 @@ public final class LocalTraining {
       ? try trainer.step(chosen[0], rows: order.batchSize, rate: size)
       : try trainer.step(accumulating: chosen, rows: order.batchSize, rate: size)
     progress.step += 1
-    let tokens = chosen.joined().reduce(0) { $0 + $1.tokens.count }
+    let tokens = chosen.joined().reduce(0) { $0 + max(1, $1.tokens.count) }
     return (loss, tokens)
   }
 
