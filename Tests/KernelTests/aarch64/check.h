@@ -57,4 +57,5 @@ void check_products(const samara_kernel_table *scalar, const samara_kernel_table
 void check_gradients(const samara_kernel_table *scalar, const samara_kernel_table *fast);
 void check_convolutions(const samara_kernel_table *scalar, const samara_kernel_table *fast);
 void check_shared(const samara_kernel_table *scalar, const samara_kernel_table *fast);
+void check_projections(const samara_kernel_table *scalar, const samara_kernel_table *fast);
 void check_integers(const samara_kernel_table *scalar, const samara_kernel_table *fast);

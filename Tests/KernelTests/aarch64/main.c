@@ -121,6 +121,7 @@ int main(void) {
     check_gradients(scalar, fast);
     check_convolutions(scalar, fast);
     check_shared(scalar, fast);
+    check_projections(scalar, fast);
     check_integers(scalar, fast);
     compared++;
   }
