@@ -112,6 +112,14 @@ struct RunMachine: Sendable {
           + "take in; write synchronous, or another algorithm"
       )
     }
+    let isNormalized = configuration.schedule.asynchrony?.normalizes ?? false
+    guard !(isNormalized && session.normalizesSteps) else {
+      throw FederationError.configuration(
+        path: "schedule.normalize",
+        advice: "the algorithm makes steps equal already, and would a second time; take this away, "
+          + "or write normalize: false in algorithm (fednova without it is fedavg)"
+      )
+    }
   }
 
   var isOver: Bool {

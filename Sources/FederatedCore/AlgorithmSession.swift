@@ -80,6 +80,9 @@ public protocol AlgorithmSession: Sendable {
   /// Whether `fold` takes in contributions to earlier versions than the current one.
   var acceptsStaleTasks: Bool { get }
 
+  /// Whether `fold` makes tasks of unequal length move the model equally, so that weights must not.
+  var normalizesSteps: Bool { get }
+
   /// Told which tensors train, before anything is trained, folded or restored; again is harmless.
   mutating func begin(_ blocks: [ParameterBlock]) throws
 
@@ -113,6 +116,9 @@ public protocol AlgorithmSession: Sendable {
 }
 
 extension AlgorithmSession {
+  /// Most algorithms leave it to the weights.
+  public var normalizesSteps: Bool { false }
+
   /// Most algorithms do not care.
   public mutating func begin(_: [ParameterBlock]) {}
 

@@ -117,6 +117,7 @@ private struct QuadraticWork: SimulatedWork {
     [
       "name: \"fedkseed\", seeds: 64, steps: 5, learning_rate: 0.002, clip: 50,",
       "name: \"fedavg\", steps: 5, learning_rate: 0.05, codec: \"block4\",",
+      "name: \"fedavgm\", steps: 5, learning_rate: 0.02, server_beta1: 0.5,",
     ]
   )
   func `schedules without rounds come to the same end whatever the workers`(
@@ -151,6 +152,28 @@ private struct QuadraticWork: SimulatedWork {
         algorithm: "name: \"onebyte\", steps: 5"
       )
     }
+  }
+
+  @Test(arguments: ["name: \"fednova\"", "name: \"fedavgm\", normalize: true"])
+  func `steps are made equal by the algorithm or by the schedule, not by both`(
+    algorithm: String
+  ) throws {
+    let schedule = "policy: \"fedcompass\", clients: 4, q_min: 2, q_max: 8"
+    func simulate(_ normalize: Bool, _ algorithm: String) throws -> Trace {
+      try Self.simulate(
+        workers: 1,
+        schedule: "\(schedule), normalize: \(normalize)",
+        algorithm: "\(algorithm), steps: 5, learning_rate: 0.05"
+      )
+    }
+    do {
+      _ = try simulate(true, algorithm)
+      Issue.record("nobody minds")
+    } catch {
+      #expect("\(error)".contains("schedule.normalize"))
+    }
+    #expect(try simulate(false, algorithm).lines.count == 6)
+    #expect(try simulate(true, "name: \"fedavgm\"").lines.count == 6)
   }
 
   @Test func `more clients than connect at once change nothing for the few that are asked`() throws

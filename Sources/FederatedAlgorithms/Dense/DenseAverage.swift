@@ -38,6 +38,8 @@ struct DenseAverage: AlgorithmSession {
   /// A mean takes ways of any age; an order of values is of one version.
   var acceptsStaleTasks: Bool { server.fold == .mean }
 
+  var normalizesSteps: Bool { server.normalizes }
+
   mutating func begin(_ blocks: [ParameterBlock]) throws {
     let count = blocks.last?.range.upperBound ?? 0
     guard count > 0 else { throw AlgorithmError.setting("name", "no parameter trains") }

@@ -18,7 +18,8 @@ struct DenseServer: Sendable, Equatable {
   }
 
   let fold: Fold
-  private let normalizes: Bool
+  /// Whether steps are made equal (FedNova).
+  let normalizes: Bool
   /// Length that a contribution is scaled down to, 0 for none.
   private let normBound: Double
   private let rule: UInt32
