@@ -67,6 +67,13 @@ let runCommand = Command(
     if case .client = identity { Message.transferLimit(kind, from: .client) } else { nil }
   }
   configuration.onRefusal = { log.warning("\($0) was not let in: \($1)") }
+  configuration.onRenewal = { result in
+    switch result {
+    case .success: log.info("the server's certificate was about to end; a new one is shown")
+    case .failure(let error):
+      log.error("the server's certificate ends soon and cannot be renewed: \(error)")
+    }
+  }
   let server: TransportServer
   do throws(TransportError) {
     server = try TransportServer(configuration, authority: authority) { service.transport($0) }

@@ -6,13 +6,14 @@ public import Telemetry
 /// The server's own certificate authority: it alone says who is a client.
 ///
 ///     FOLDER/ca.key, ca.crt          the authority, 20 years
-///     FOLDER/server.key, server.crt  the server, made anew by `open` in its last 90 days
+///     FOLDER/server.key, server.crt  the server, made anew in its last 90 days
 ///     FOLDER/clients.log             what was given out, redeemed and revoked
 public final class CertificateAuthority: Sendable {
   /// The authority's certificate.
   public let certificate: Certificate
-  /// What the server shows.
-  public let serverCredentials: Credentials
+  /// Makes what the server shows, or finds it in its file.
+  private let server: @Sendable (Duration) throws(TransportError) -> Credentials
+  private let shown: Mutex<Credentials>
   private let key: PrivateKey
   private let time: TimeSource
   private let clientLifetime: Duration
@@ -71,7 +72,9 @@ public final class CertificateAuthority: Sendable {
     return try CertificateAuthority(
       certificate: certificate,
       key: key,
-      server: try serverCredentials(in: folder, certificate, key, now: time.now),
+      server: { now throws(TransportError) in
+        try serverCredentials(in: folder, certificate, key, now: now)
+      },
       registry: try FileRegistry(path: "\(folder)/clients.log"),
       time: time,
       clientLifetime: clientLifetime
@@ -81,7 +84,7 @@ public final class CertificateAuthority: Sendable {
   init(
     certificate: Certificate,
     key: PrivateKey,
-    server: Credentials,
+    server: @escaping @Sendable (Duration) throws(TransportError) -> Credentials,
     registry: any ClientRegistry,
     time: TimeSource,
     clientLifetime: Duration
@@ -90,10 +93,26 @@ public final class CertificateAuthority: Sendable {
     self.key = key
     self.time = time
     self.clientLifetime = clientLifetime
-    serverCredentials = server
+    self.server = server
+    shown = Mutex(try server(time.now))
     var list = ClientList()
     for record in try registry.records() { list.apply(record) }
     state = Mutex(State(registry: registry, list: list))
+  }
+
+  /// What the server shows.
+  public var serverCredentials: Credentials { shown.withLock { $0 } }
+
+  /// Makes the server's certificate anew if it is in its last 90 days.
+  ///
+  /// - Returns: the new one; nil where the present one does. New connections have to be given it.
+  func renewServer() throws(TransportError) -> Credentials? {
+    let found = try server(time.now)
+    return shown.withLock { shown in
+      guard found.own?.certificate.serial != shown.own?.certificate.serial else { return nil }
+      shown = found
+      return found
+    }
   }
 
   private static func serverCredentials(

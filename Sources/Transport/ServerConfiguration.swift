@@ -25,6 +25,8 @@ public struct ServerConfiguration: Sendable {
   ///
   /// Called on loop threads; must not block.
   public var onRefusal: (@Sendable (_ address: String, _ reason: String) -> Void)?
+  /// Told of the server's new certificate, or why there is none yet; on a loop thread.
+  public var onRenewal: (@Sendable (Result<Certificate, TransportError>) -> Void)?
 
   /// A configuration; `limit` is the only thing without a default.
   public init(

@@ -5,7 +5,7 @@ import Telemetry
 /// What all loops of a server share.
 final class ServerShared: Sendable {
   let configuration: ServerConfiguration
-  let context: TLSContext
+  private let shown: Mutex<TLSContext>
   let authority: CertificateAuthority
   let onEvent: @Sendable (TransportEvent) -> Void
   private let accepted = Atomic<Int>(0)
@@ -29,9 +29,15 @@ final class ServerShared: Sendable {
     _ onEvent: @escaping @Sendable (TransportEvent) -> Void
   ) {
     self.configuration = configuration
-    self.context = context
+    shown = Mutex(context)
     self.authority = authority
     self.onEvent = onEvent
+  }
+
+  /// What new connections are shown.
+  var context: TLSContext {
+    get { shown.withLock { $0 } }
+    set(new) { shown.withLock { $0 = new } }
   }
 
   /// Whether one more may connect.

@@ -81,7 +81,30 @@ public final class TransportServer: Sendable {
         do throws(TransportError) { try listener.start() } catch { first.stop() }
       }
     }
+    Self.watchCertificate(shared, on: loops[0].loop)
   }
+
+  /// Looks at the server's certificate once a day: new connections see the new one, others go on.
+  private static func watchCertificate(_ shared: ServerShared, on loop: EventLoop) {
+    loop.schedule(after: certificateWatch) { [weak loop] in
+      guard let loop else { return }
+      do throws(TransportError) {
+        if let renewed = try shared.authority.renewServer() {
+          shared.context = try TLSContext(renewed, isServer: true)
+          if let certificate = renewed.own?.certificate {
+            shared.configuration.onRenewal?(.success(certificate))
+          }
+        }
+      } catch {
+        // The present one has weeks to go: tomorrow again.
+        shared.configuration.onRenewal?(.failure(error))
+      }
+      watchCertificate(shared, on: loop)
+    }
+  }
+
+  /// Between two looks at the server's certificate.
+  static let certificateWatch = Duration.seconds(86_400)
 
   /// Spreads new connections over the loops, unless there are too many.
   private static func deal(

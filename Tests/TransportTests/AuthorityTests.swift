@@ -158,7 +158,9 @@ import Testing
     let authority = try CertificateAuthority(
       certificate: root,
       key: key,
-      server: Credentials(authority: root, certificate: root, key: key),
+      server: { _ throws(TransportError) in
+        try Credentials(authority: root, certificate: root, key: key)
+      },
       registry: registry,
       time: wall.source,
       clientLifetime: .seconds(86_400)

@@ -114,11 +114,9 @@ struct EnrolmentTests {
     let pretender = try CertificateAuthority(
       certificate: genuine.authority.certificate,
       key: key,
-      server: Credentials(
-        authority: genuine.authority.certificate,
-        certificate: selfMade,
-        key: key
-      ),
+      server: { [root = genuine.authority.certificate] _ throws(TransportError) in
+        try Credentials(authority: root, certificate: selfMade, key: key)
+      },
       registry: registry,
       time: .wall,
       clientLifetime: .seconds(3600)

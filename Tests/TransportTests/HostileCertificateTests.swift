@@ -158,7 +158,7 @@ struct HostileCertificateTests {
         try CertificateAuthority(
           certificate: server.authority.certificate,
           key: own.key,
-          server: credentials,
+          server: { _ in credentials },
           registry: RecordingRegistry(),
           time: .wall,
           clientLifetime: .seconds(3600)

@@ -100,6 +100,9 @@ final class RawPeer {
     }
   }
 
+  /// Serial number of the certificate that the other end has shown.
+  var shownSerial: String? { session?.peerCertificate?.serial }
+
   /// Sends bytes within TLS; false once the other end has closed.
   @discardableResult func send(_ bytes: [UInt8]) -> Bool {
     guard let session else { return false }

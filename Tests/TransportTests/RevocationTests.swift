@@ -70,6 +70,41 @@ struct RevocationTests {
     server.server.shutdown(retryAfter: nil)
   }
 
+  @Test func `the server's own certificate is renewed while it runs, for new connections`()
+    async throws
+  {
+    // OpenSSL goes by the real clock, by which both certificates count.
+    let past = Duration.seconds((5 * 365 - 60) * 86_400)
+    let wall = ManualClock(TimeSource.wall.now - past)
+    let clock = ManualClock()
+    let server = try LoopbackServer(time: clock.source, wall: wall.source)
+    #expect(try server.authority.renewServer() == nil)
+    let first = try #require(server.authority.serverCredentials.own?.certificate)
+    func shown() throws -> String? {
+      let peer = try RawPeer(server.address)
+      try peer.shakeHands()
+      return peer.shownSerial
+    }
+    #expect(try shown() == first.serial)
+    wall.advance(past)
+    #expect(try shown() == first.serial)
+    clock.advance(TransportServer.certificateWatch)
+    // Whoever connects wakes the loop, whose timer is due.
+    _ = try shown()
+    await until { server.authority.serverCredentials.own?.certificate.serial != first.serial }
+    let next = try #require(server.authority.serverCredentials.own?.certificate)
+    #expect(try shown() == next.serial)
+    #expect(next.validUntil > first.validUntil)
+    let kept = try DurableFile.text("\(server.folder.path)/authority/server.crt")
+    #expect(try Certificate(pem: kept).serial == next.serial)
+    let events = EventQueue()
+    let client = try server.client(try server.enrol("erin"), events: events)
+    client.connect()
+    _ = await events.connected()
+    client.stop()
+    server.server.shutdown(retryAfter: nil)
+  }
+
   @Test func `a certificate is renewed over the connection and counts at the next one`()
     async throws
   {
