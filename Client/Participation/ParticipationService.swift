@@ -104,7 +104,7 @@ public final class ParticipationService: Sendable {
         log.error("the server sent what is no message of kind \(kind): \(error)")
         state.client?.close(Goodbye(.violation, "message of kind \(kind): \(error)"))
       }
-    case .backpressure: break
+    case .announced, .backpressure: break
     case .closed(_, let reason, _):
       state.isConnected = false
       tell(.closed)

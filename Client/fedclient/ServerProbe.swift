@@ -54,7 +54,7 @@ final class ServerProbe: Sendable {
       }
     case .closed(_, let reason, _):
       finish(.failure(CommandFailure("\(reason)")))
-    case .backpressure: break
+    case .announced, .backpressure: break
     }
   }
 

@@ -18,6 +18,12 @@ extension CoordinationService {
     case .connected: break
     case .received(let peer, let kind, let body, let traffic):
       received(peer, kind, body, traffic)
+    case .announced(let peer, let kind, let head):
+      if kind == Message.Kind.result.rawValue, let number = state.numbers[peer],
+        let (run, round) = TaskResult.task(ofHead: head)
+      {
+        tell(.announced(number, run: run, round: round))
+      }
     case .backpressure(let peer, let isCongested, let bytes):
       if isCongested { log.warning("\(bytes) bytes wait for client \(state.names[peer] ?? "?")") }
     case .closed(let peer, let reason, let traffic): closed(peer, reason, traffic)

@@ -14,6 +14,8 @@ public enum CoordinatorEvent: Sendable {
   case connected(PeerNumber, name: String)
   /// A peer sent a message.
   case received(PeerNumber, Message)
+  /// A peer is going to send a result in chunks.
+  case announced(PeerNumber, run: UInt32, round: UInt32)
   /// A connection is gone.
   case closed(PeerNumber)
   /// The records of a commit are durable.

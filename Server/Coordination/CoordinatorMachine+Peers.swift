@@ -65,6 +65,30 @@ extension CoordinatorMachine {
     }
   }
 
+  /// A long result is on its way: whose task does not count any more is told so before it travels.
+  private func isOfUse(_ name: String, _ run: UInt32, _ round: UInt32) -> Bool {
+    // Of a run that there is not the message itself is refused.
+    runs[run]?.awaits(name, round) ?? true
+  }
+
+  mutating func announced(
+    _ peer: PeerNumber,
+    _ run: UInt32,
+    _ round: UInt32,
+    _ effects: inout Effects
+  ) {
+    guard let sender = peers[peer], sender.hasGreeted, !isOfUse(sender.name, run, round) else {
+      return
+    }
+    effects.actions.append(
+      .log(
+        .info,
+        "result of \(sender.name) for round \(UInt64(round) + 1) is late and not taken in"
+      )
+    )
+    effects.send(peer, .acknowledged(run: run, round: round))
+  }
+
   /// Offers a run to every client that has said hello.
   func offerToAll(_ run: UInt32, _ effects: inout Effects) {
     let greeted = peers.filter { $0.value.hasGreeted }.keys.sorted()

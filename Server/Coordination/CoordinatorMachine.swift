@@ -71,6 +71,7 @@ public struct CoordinatorMachine: Sendable {
     switch event {
     case .connected(let peer, let name): connected(peer, name, now, &effects)
     case .received(let peer, let message): received(peer, message, now, &effects)
+    case .announced(let peer, let run, let round): announced(peer, run, round, &effects)
     case .closed(let peer): closed(peer, now, &effects)
     case .committed(let commit): committed(commit, now, &effects)
     case .timer: break

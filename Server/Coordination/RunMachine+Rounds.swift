@@ -89,6 +89,15 @@ extension RunMachine {
     sendTask(to: client, now, &effects)
   }
 
+  /// Whether a client's task of a round is its open one, so that its result is not late.
+  func awaits(_ name: String, _ round: UInt32) -> Bool {
+    // While the model is loaded after a restart, results count already.
+    guard phase == .training || phase == .preparing, let client = ordinals[name] else {
+      return false
+    }
+    return tasks[client]?.key.base == round
+  }
+
   /// A client has done a task.
   mutating func result(
     _ peer: PeerNumber,

@@ -61,7 +61,7 @@ final class AdminClient: Sendable {
           switch event {
           case .connected: inbox.put(.connected)
           case .received(_, let kind, let body, _): inbox.put(Self.word(kind, body))
-          case .backpressure: break
+          case .announced, .backpressure: break
           case .closed(_, let reason, _): inbox.put(.closed(reason))
           }
         }

@@ -61,7 +61,7 @@ final class LoadClient: @unchecked Sendable {
       if case .acknowledged = message { meter.acknowledged(name) }
       if case .failure = message { meter.failed(name) }
       tell(.received(message))
-    case .backpressure: break
+    case .announced, .backpressure: break
     case .closed:
       tell(.closed)
       guard !isStopped else { return }

@@ -73,7 +73,10 @@ final class ChunkedTransfers: @unchecked Sendable {
       case .announce:
         let announcement = try Announcement(decoding: body)
         let limit = terms.settings?.limit(announcement.kind, terms.peer)
-        perform(try receiver.announced(announcement, limit: limit))
+        let actions = try receiver.announced(announcement, limit: limit)
+        // Before anything is asked for: whoever has no use for it can say so at once.
+        announced(announcement)
+        perform(actions)
       case .chunk: perform(try receiver.chunk(body))
       case .withdraw: perform(receiver.withdrawn(try Self.number(body)))
       case .taken: sender.taken(try Self.number(body))
@@ -87,6 +90,13 @@ final class ChunkedTransfers: @unchecked Sendable {
     } catch {
       connection?.violate("\(kind): \(error)")
     }
+  }
+
+  private func announced(_ announcement: Announcement) {
+    guard let connection else { return }
+    var head: [UInt8] = []
+    if case .bytes(let bytes)? = announcement.pieces.first { head = bytes }
+    connection.tell(.announced(connection.id, kind: announcement.kind, head: head))
   }
 
   private static func number(_ body: [UInt8]) throws(CodecError) -> UInt32 {
@@ -134,7 +144,11 @@ final class ChunkedTransfers: @unchecked Sendable {
           of: owner,
           then: answer { me, body in
             let kind = me.receiver.current?.kind
-            if let kind { me.connection?.receive(kind, body) }
+            if let kind, let connection = me.connection {
+              connection.tell(
+                .received(connection.id, kind: kind, body: body, traffic: connection.traffic)
+              )
+            }
             return me.receiver.assembled()
           }
         )

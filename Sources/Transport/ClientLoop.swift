@@ -136,7 +136,7 @@ final class ClientLoop: ConnectionOwner, @unchecked Sendable {
     case .connected:
       settings.onEvent(event)
       renewIfNeeded(connection)
-    case .received, .backpressure: settings.onEvent(event)
+    case .received, .announced, .backpressure: settings.onEvent(event)
     }
   }
 

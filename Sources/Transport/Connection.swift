@@ -321,10 +321,10 @@ final class Connection: LoopHandler {
     }
   }
 
-  /// A message has come in chunks.
-  func receive(_ kind: UInt8, _ body: [UInt8]) {
+  /// Something about a message in chunks.
+  func tell(_ event: TransportEvent) {
     guard machine.phase == .open else { return }
-    owner?.tell(self, .received(id, kind: kind, body: body, traffic: traffic))
+    owner?.tell(self, event)
   }
 
   func violate(_ what: String) {

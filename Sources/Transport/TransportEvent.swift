@@ -47,6 +47,8 @@ public enum TransportEvent: Sendable {
   case connected(PeerID, PeerIdentity, address: String)
   /// A message of a kind of 16 and more.
   case received(PeerID, kind: UInt8, body: [UInt8], traffic: Traffic)
+  /// A message is announced that comes in chunks; `head` is the beginning of its body, may be empty.
+  case announced(PeerID, kind: UInt8, head: [UInt8])
   /// More waits to be sent to a peer than is good, or no longer so.
   case backpressure(PeerID, isCongested: Bool, queuedBytes: Int)
   /// A connection that was told as connected is gone.

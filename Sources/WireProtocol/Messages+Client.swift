@@ -196,6 +196,16 @@ public struct TaskResult: WireCodable, Equatable {
     return writer.finish()
   }
 
+  /// The run and the round that the beginning of a result names; nil where it names none.
+  public static func task(ofHead head: [UInt8]) -> (run: UInt32, round: UInt32)? {
+    var reader = ByteReader(head)
+    do throws(CodecError) {
+      return (try reader.readNumber("run"), try reader.readNumber("round"))
+    } catch {
+      return nil
+    }
+  }
+
   private func encodeHead(into writer: inout ByteWriter) {
     writer.write(number: run)
     writer.write(number: round)

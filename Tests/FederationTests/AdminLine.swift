@@ -46,7 +46,7 @@ final class AdminLine: Sendable {
           if box.wasOpen.withLock({ $0 }) { return continuation.finish() }
           let transport = box.transport.withLock { $0 }
           transport?.schedule(after: .milliseconds(5)) { transport?.connect() }
-        case .backpressure: break
+        case .announced, .backpressure: break
         }
       }
     )

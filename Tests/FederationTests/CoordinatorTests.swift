@@ -153,6 +153,24 @@ import WireProtocol
     #expect(federation.acknowledgements.last == "1 0 client-0")
   }
 
+  @Test func `a late result is acknowledged when it is announced, one that counts is not`() throws {
+    let federation = try VirtualFederation(clients: 3)
+    for index in 0..<3 { federation.connect(index) }
+    federation.clients[0].isMute = true
+    federation.tell(.submit(ticket: 1, try VirtualFederation.run(rounds: 2)))
+    federation.settle()
+    let peer = try #require(federation.clients[0].peer)
+    let before = federation.acknowledgements
+    // The round waits for the first client.
+    federation.tell(.announced(peer, run: 1, round: 0))
+    // Of a run that there is not the message is refused when it comes.
+    federation.tell(.announced(peer, run: 9, round: 0))
+    federation.tell(.announced(peer + 100, run: 1, round: 7))
+    #expect(federation.acknowledgements == before)
+    federation.tell(.announced(peer, run: 1, round: .max))
+    #expect(federation.acknowledgements == before + ["1 \(UInt32.max) client-0"])
+  }
+
   @Test func `a payload that no client could have made is refused and named`() throws {
     let federation = try VirtualFederation(clients: 3)
     federation.clients[2].isMute = true

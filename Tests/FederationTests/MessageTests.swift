@@ -74,6 +74,19 @@ import WireProtocol
     .reply(.object([.init("done", .bool(true))])),
   ]
 
+  @Test func `the beginning of a long result names its task`() throws {
+    let pieces = Message.result(Self.result(steps: 300_000)).pieces
+    guard case .bytes(let head)? = pieces.first else {
+      Issue.record("a long result begins with its payload")
+      return
+    }
+    #expect(head.count <= Announcement.longestBytes)
+    let (run, round) = try #require(TaskResult.task(ofHead: head))
+    #expect(run == 1 && round == 200)
+    #expect(TaskResult.task(ofHead: []) == nil)
+    #expect(TaskResult.task(ofHead: [1, 0xFF]) == nil)
+  }
+
   @Test(arguments: all)
   func `a message survives its bytes`(message: Message) throws {
     #expect(try Message(kind: message.kind.rawValue, body: message.body) == message)

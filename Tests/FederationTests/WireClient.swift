@@ -107,7 +107,7 @@ final class WireClient: Sendable {
       } catch {
         state.withLock { $0.notes.problems.append("\(error)") }
       }
-    case .backpressure: break
+    case .announced, .backpressure: break
     case .closed:
       tell(.closed)
       guard !state.withLock({ $0.isStopped }) else { return }

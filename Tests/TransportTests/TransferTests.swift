@@ -78,6 +78,10 @@ struct TransferTests {
     let tail = Self.bytes(70_000, seed: 2)
     client.send(kind: Self.kind, pieces: [.bytes([1, 2, 3]), .blob(up), .bytes(tail)])
     client.send(kind: 40, body: [9])
+    let head = await server.events.first { event -> [UInt8]? in
+      if case .announced(peer, Self.kind, let head) = event { head } else { nil }
+    }
+    #expect(head == [1, 2, 3])
     let first = await server.events.received()
     #expect(first.kind == 40, "a short message need not wait for a long one")
     let long = await server.events.received()
