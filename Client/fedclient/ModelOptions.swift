@@ -3,6 +3,7 @@ import CommandLineTool
 import Datasets
 import Execution
 import FineTuning
+import GraphCompiler
 import Models
 
 /// Options of the commands that read a model or data outside of any run.
@@ -19,6 +20,11 @@ enum ModelOptions {
     "frozen",
     FrozenWeights.allCases.map(\.rawValue).joined(separator: "|"),
     "How matrices that do not train are held (stored)."
+  )
+
+  static let packFrozen = Option.flag(
+    "pack-frozen",
+    "Pack frozen matrices once: 4 to 6 bytes an element and purpose, the same bits."
   )
 
   static let data: [Option] = [
@@ -41,6 +47,18 @@ extension Arguments {
         adapter: value("adapter")
       )
     )
+  }
+
+  /// Passes of a training step under `--pack-frozen`.
+  var passes: TrainingPasses { isSet("pack-frozen") ? .all.union(.packedWeights) : .all }
+
+  /// Bytes of `--budget`.
+  func budget() throws(CommandFailure) -> Int? {
+    guard let text = value("budget") else { return nil }
+    guard let bytes = byteCount(text) else {
+      throw .usage("--budget \(text): expected a size as 200MiB, 1.5GiB or 300000")
+    }
+    return bytes
   }
 
   /// Value of `--frozen`.

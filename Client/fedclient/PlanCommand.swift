@@ -15,6 +15,7 @@ let planCommand = Command(
     .value("batch", "B", "Rows of a batch (8)."),
     .value("length", "T", "Positions of a row (128)."),
     .value("budget", "SIZE", "Refuse above so much memory: 200MiB, 1GiB, bytes."),
+    ModelOptions.packFrozen,
     .value("classes", "N", "Classes of a new classification head."),
     ModelOptions.frozen,
     ModelOptions.threads,
@@ -28,12 +29,7 @@ let planCommand = Command(
     """
 ) { arguments, console in
   let model = try arguments.model(scheme: arguments.value("scheme") ?? "full")
-  let budget = try arguments.value("budget").map { text throws(CommandFailure) in
-    guard let bytes = byteCount(text) else {
-      throw .usage("--budget \(text): expected a size as 200MiB, 1.5GiB or 300000")
-    }
-    return bytes
-  }
+  let budget = try arguments.budget()
   if let note = model.tiedHeadNote { console.note(note) }
   let rows = try arguments.integer("batch", in: 1...4096) ?? 8
   let positions =
@@ -45,6 +41,7 @@ let planCommand = Command(
     optimizer: try arguments.optimizer(),
     clipping: try arguments.clipping(),
     threads: try arguments.threads(),
+    passes: arguments.passes,
     budget: budget
   )
   switch console.format {

@@ -5,6 +5,7 @@ import FineTuning
 import GraphCompiler
 import Models
 import SharedRandomness
+import Telemetry
 import Tensors
 
 let trainCommand = Command(
@@ -30,6 +31,8 @@ let trainCommand = Command(
     .value("batch", "FILE.json", "Instead of --data: the same batch every step, see gradients."),
     .value("log-losses", "OUT.json", "With --batch: the loss before each step and after the last."),
     .value("log-batches", "OUT.jsonl", "With --data: the batch of each step, for comparison."),
+    .value("budget", "SIZE", "Refuse above so much memory; make results again to stay below."),
+    ModelOptions.packFrozen,
     ModelOptions.frozen,
     ModelOptions.threads,
   ] + OptimizerOptions.all,
@@ -54,22 +57,13 @@ let trainCommand = Command(
     labels: labels,
     seed: UInt64(try arguments.integer("seed") ?? 0)
   )
-  let trainer = GradientTrainer(
-    try TrainerWorkspace(
-      model,
-      team: ThreadTeam(threads: try arguments.threads()),
-      perturbs: false
-    ),
-    optimizer: try arguments.optimizer(),
-    clipping: try arguments.clipping()
-  )
-  guard let signals else { return try arguments.trainOnBatch(trainer, on: console) }
+  guard let signals else { return try arguments.trainOnBatch(model, on: console) }
   for name in model.newTensors.filter({ !Adapters.isPart($0) }) {
     console.note("new tensor \(name): the checkpoint lacks it")
   }
   if let labels { console.note("\(labels.count) classes: \(labels.joined(separator: ", "))") }
   if let note = model.tiedHeadNote { console.note(note) }
-  let run = try arguments.dataTraining(trainer, labels: labels, on: console)
+  let run = try arguments.dataTraining(model, labels: labels, on: console)
   let settings = run.training
   console.note(
     "\(model.parameterCount) parameters train, \(settings.stepCount) steps, "
@@ -91,31 +85,67 @@ let trainCommand = Command(
 extension Arguments {
   /// Steps on one batch, and their losses.
   fileprivate func trainOnBatch(
-    _ trainer: GradientTrainer,
+    _ model: LoadedModel,
     on console: Console
   ) throws -> ExitCode {
     guard value("data") == nil, value("out") == nil else {
       throw CommandFailure.usage("--batch goes with --log-losses, not with --data and --out")
     }
     let steps = try integer("steps", in: 1...(1 << 30)) ?? 20
+    let examples = try labelledRows(at: required("batch"), for: model)
     let training = BatchTraining(
-      trainer: trainer,
-      examples: try labelledRows(at: required("batch"), for: trainer.workspace.model)
+      trainer: try trainer(of: model, examples, rows: examples.count, on: console),
+      examples: examples
     )
-    let rate = try rateSchedule(of: trainer.optimizer, steps: steps)
+    let rate = try rateSchedule(of: training.trainer.optimizer, steps: steps)
     let losses = try training.run(steps, rate: rate, on: console)
     if let path = value("log-losses") { try write(losses, toJSON: path) }
     console.note("loss \(losses[0]) before the first step, \(losses[steps]) after the last")
     return .ok
   }
 
+  /// What takes the steps, within `--budget` on the longest of the examples.
+  private func trainer(
+    of model: LoadedModel,
+    _ examples: [Example],
+    rows: Int,
+    on console: Console
+  ) throws -> GradientTrainer {
+    let (optimizer, clipping, threads) = (try optimizer(), try clipping(), try threads())
+    var arenaBudget: Int?
+    if let budget = try budget() {
+      guard try integer("accumulate") ?? 1 == 1, optimizer != .delta() else {
+        throw CommandFailure.usage(
+          "--budget is for steps of one batch, not for --accumulate and delta"
+        )
+      }
+      let report = try model.trainingReport(
+        rows: rows,
+        positions: model.paddedLength(of: examples),
+        optimizer: optimizer,
+        clipping: clipping,
+        threads: threads,
+        passes: passes,
+        budget: budget
+      )
+      arenaBudget = report.arenaBudget
+      console.note("by its plan a step takes \(mebibytes(report.plan.totalBytes)) at most")
+    }
+    return GradientTrainer(
+      try TrainerWorkspace(model, team: ThreadTeam(threads: threads), perturbs: false),
+      optimizer: optimizer,
+      clipping: clipping,
+      passes: passes,
+      arenaBudget: arenaBudget
+    )
+  }
+
   /// A training on `--data`, at its beginning or where a checkpoint was written.
   fileprivate func dataTraining(
-    _ trainer: GradientTrainer,
+    _ model: LoadedModel,
     labels: [String]?,
     on console: Console
   ) throws -> DataTraining {
-    let model = trainer.workspace.model
     let (path, out) = (try required("data"), try required("out"))
     if let batch = value("log-losses") {
       throw CommandFailure.usage("--log-losses \(batch) goes with --batch")
@@ -125,6 +155,12 @@ extension Arguments {
     var heldOut = try value("eval-data").map { path in
       try self.data(at: path, for: model, labels: labels)
     }
+    let trainer = try trainer(
+      of: model,
+      data.dataset.examples,
+      rows: data.batchSize,
+      on: console
+    )
     let seed = UInt64(try integer("seed") ?? 0)
     if heldOut == nil, let share = try number("hold-out", in: 0.0001...0.9999) {
       let parts = data.heldOut(share: share, seed: seed)

@@ -18,6 +18,7 @@ let trainBenchmark = Command(
     .value("optimizer", "sgd|adamw", "Only this optimizer for the full step."),
     .value("frozen", "int8|bf16|stored", "How matrices that do not train are held (stored)."),
     .value("arena", "MIB", "Most that values may take; results are made again to keep to it."),
+    .flag("pack-frozen", "Pack frozen matrices once instead of in every step."),
     .flag("hoisted", "Steps on batches whose frozen prefix is already kept: a second epoch."),
     .flag("operators", "Print the time of each kind of operator."),
     .flag("memory", "Print planned and measured memory of the process instead of times."),
@@ -53,6 +54,7 @@ let trainBenchmark = Command(
     var choice = TrainingCase.Choice(scheme: scheme, optimizer: optimizers[index])
     choice.threads = threads
     choice.arenaBudget = arenaBudget
+    choice.packsFrozen = arguments.isSet("pack-frozen")
     choice.keepsInputs = arguments.isSet("operators")
     choice.isMapped = isMemory
     if scheme.terms != full.terms {

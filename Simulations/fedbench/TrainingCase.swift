@@ -16,6 +16,8 @@ struct TrainingCase {
     var hoists = false
     /// Bytes that values may take.
     var arenaBudget: Int?
+    /// Whether frozen matrices are packed once.
+    var packsFrozen = false
     /// Operators are timed in runs that set no inputs.
     var keepsInputs = false
     /// Whether weights lie in a mapped file, as those of a model do.
@@ -48,6 +50,7 @@ struct TrainingCase {
       isTrainable: selection.contains,
       columns: selection.fractions,
       ending: .update(choice.optimizer.rule),
+      passes: choice.packsFrozen ? .all.union(.packedWeights) : .all,
       arenaBudget: choice.arenaBudget
     )
     flops = training.graph.flops

@@ -50,6 +50,8 @@ static void install_dense(samara_kernel_table *table) {
   table->linear_scratch_bytes = linear_scratch_bytes;
   table->packed_bytes = packed_bytes;
   table->pack_weight = pack_weight;
+  table->panel_bytes = panel_bytes;
+  table->pack_panels = pack_panels;
   table->materialize = materialize;
   table->embedding = embedding;
   table->rms_norm = rms_norm;

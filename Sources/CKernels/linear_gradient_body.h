@@ -83,7 +83,27 @@ static void linear_input_gradient(const samara_linear_input_gradient_args *a) {
                .scratch = a->scratch, .pack_left = input_gradient_left,
                .pack_right = input_gradient_right, .fetch = input_gradient_fetch, .finish = input_gradient_finish};
   if (!a->saved && !a->residual) p.place = input_gradient_place;
+  if (!a->weight.signs) p.packed = a->packed, p.packed_columns = a->weight.columns;
   run_product(&p);
+}
+
+static size_t panel_bytes(int32_t panels, int64_t outputs, int64_t inputs) {
+  if (panels != SAMARA_INPUT_GRADIENT_PANELS) return packed_bytes(outputs, inputs);
+  return (size_t)(round_up(inputs, NR) * outputs) * sizeof(float);
+}
+
+static void pack_panels(int32_t panels, const samara_weight *w, void *packed) {
+  if (panels != SAMARA_INPUT_GRADIENT_PANELS) {
+    pack_weight(w, 0, w->rows, packed);
+    return;
+  }
+  samara_linear_input_gradient_args a = {.weight = *w};
+  a.weight.signs = NULL;
+  int64_t depth = product_depth(w->rows), width = round_up(w->columns, NR);
+  for (int64_t r = 0; r < w->rows; r += depth) {
+    int64_t some = smaller(depth, w->rows - r);
+    input_gradient_right(&a, r, some, 0, w->columns, (float *)packed + r * width);
+  }
 }
 
 static void weight_gradient_left(

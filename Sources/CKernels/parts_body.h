@@ -217,22 +217,28 @@ typedef struct parts_layout {
 
 INLINE int64_t whole_panels(int64_t count) { return count / (2 * SIDE) * (2 * SIDE); }
 
+/// Terms of a block, by the number of all of them alone.
+INLINE int64_t parts_depth(int64_t terms) {
+  int64_t padded = round_up(terms > 0 ? terms : 1, STEP);
+  int64_t blocks = padded <= PARTS_TERMS ? 1 : (padded + PARTS_BLOCK - 1) / PARTS_BLOCK;
+  return round_up((padded + blocks - 1) / blocks, STEP);
+}
+
 /// `total` grows with each extent but for terms, so that it is enough for every range.
 INLINE parts_layout parts_layout_of(int64_t outers, int64_t inners, int64_t terms) {
   parts_layout l;
-  int64_t padded = round_up(terms > 0 ? terms : 1, STEP);
-  int64_t blocks = padded <= PARTS_TERMS ? 1 : (padded + PARTS_BLOCK - 1) / PARTS_BLOCK;
-  l.depth = round_up((padded + blocks - 1) / blocks, STEP);
+  l.depth = parts_depth(terms);
+  int single = l.depth >= terms;
   int64_t across = round_up(inners, 2 * SIDE);
   int64_t most = smaller(round_up(outers, 2 * SIDE), whole_panels(PARTS_PACKED / l.depth));
   int64_t few = 4 * SIDE, fit = whole_panels(PARTS_SUMS / across);
-  l.outer = blocks == 1 ? most : smaller(most, fit > few ? fit : few);
+  l.outer = single ? most : smaller(most, fit > few ? fit : few);
   l.inner = smaller(across, PARTS_INNER);
   l.second = l.outer * l.depth * PARTS / 2;
   l.sums = l.second + l.inner * l.depth * PARTS / 2;
   // A narrower range keeps more indices, though never more than `most`.
   int64_t sums = PARTS_SUMS > few * across ? PARTS_SUMS : few * across;
-  sums = blocks == 1 ? few * SIDE : smaller(most * across, sums);
+  sums = single ? few * SIDE : smaller(most * across, sums);
   l.total = (most + l.inner) * l.depth * PARTS / 2 + sums;
   return l;
 }
@@ -241,6 +247,23 @@ INLINE parts_layout parts_layout_of(int64_t outers, int64_t inners, int64_t term
 INLINE size_t parts_scratch_bytes(int64_t rows, int64_t columns, int64_t terms, int keeps_columns) {
   int64_t outers = keeps_columns ? columns : rows, inners = keeps_columns ? rows : columns;
   return (size_t)parts_layout_of(outers, inners, terms).total * sizeof(float);
+}
+
+INLINE int64_t panel_count(int64_t indices) { return round_up(indices, 2 * SIDE) / (2 * SIDE); }
+
+static size_t packed_parts_bytes(int64_t indices, int64_t terms) {
+  int64_t steps = round_up(terms, STEP) / STEP;
+  return (size_t)(panel_count(indices) * steps * PANEL_STEP) * sizeof(uint16_t);
+}
+
+/// A whole right operand: the panels of each block of terms.
+static void pack_whole_parts(
+    const parts_operand *o, int64_t indices, int64_t terms, uint16_t *packed) {
+  int64_t depth = parts_depth(terms);
+  for (int64_t r = 0; r < terms; r += depth) {
+    uint16_t *block = packed + r / STEP * panel_count(indices) * PANEL_STEP;
+    pack_parts(o, 0, indices, r, smaller(depth, terms - r), 1, block);
+  }
 }
 
 /// One call: what it multiplies and where.
@@ -281,20 +304,35 @@ static void run_parts(
   s.sums = p->scratch + s.l.sums;
   int whole = s.l.depth >= p->terms;
   s.stride = whole ? 2 * SIDE : round_up(keeps_columns ? s.l.outer : columns, 2 * SIDE);
+  const uint16_t *packed = p->column_begin % (2 * SIDE) == 0 ? p->packed : NULL;
   start_tiles();
   for (int64_t o = 0; o < outers; o += s.l.outer) {
     int64_t o_end = smaller(outers, o + s.l.outer), r = 0;
     do {
       int64_t depth = smaller(s.l.depth, p->terms - r);
       int64_t panel = round_up(depth, STEP) / STEP * PANEL_STEP;
-      pack_parts(outer, first_outer + o, first_outer + o_end, r, depth, keeps_columns, s.outer);
+      const uint16_t *outer_panels = s.outer, *inner_panels = s.inner, *block = NULL;
+      if (packed) {
+        block = packed + r / STEP * panel_count(p->packed_columns) * PANEL_STEP;
+        block += p->column_begin / (2 * SIDE) * panel;
+      }
+      if (block && keeps_columns) {
+        outer_panels = block + o / (2 * SIDE) * panel;
+      } else {
+        pack_parts(outer, first_outer + o, first_outer + o_end, r, depth, keeps_columns, s.outer);
+      }
       for (int64_t n = 0; n < inners; n += s.l.inner) {
         int64_t n_end = smaller(inners, n + s.l.inner);
-        pack_parts(inner, first_inner + n, first_inner + n_end, r, depth, !keeps_columns, s.inner);
+        if (block && !keeps_columns) {
+          inner_panels = block + n / (2 * SIDE) * panel;
+        } else {
+          pack_parts(
+              inner, first_inner + n, first_inner + n_end, r, depth, !keeps_columns, s.inner);
+        }
         for (int64_t x = n; x < n_end; x += 2 * SIDE) {
-          const uint16_t *passing = s.inner + (x - n) / (2 * SIDE) * panel;
+          const uint16_t *passing = inner_panels + (x - n) / (2 * SIDE) * panel;
           for (int64_t y = o; y < o_end; y += 2 * SIDE) {
-            const uint16_t *kept = s.outer + (y - o) / (2 * SIDE) * panel;
+            const uint16_t *kept = outer_panels + (y - o) / (2 * SIDE) * panel;
             if (keeps_columns) {
               float *tile = whole ? s.sums : s.sums + x * s.stride + y - o;
               run_parts_tile(

@@ -55,6 +55,10 @@ typedef struct product {
   /// NULL, or where a whole tile may be summed in its place, on top of what is there where `start`
   /// is set, and the distance of its rows.
   float *(*place)(const void *, int64_t i, int64_t j, int64_t *stride);
+  /// NULL, or the right operand packed before, of so many columns: panels for each block of terms. Used
+  /// where the range begins at a panel.
+  const void *packed;
+  int64_t packed_columns;
   /// One finished tile to its place.
   void (*finish)(const void *, const float *tile, int64_t stride, int64_t i, int64_t rows,
                  int64_t j, int64_t columns);
@@ -63,8 +67,8 @@ typedef struct product {
 /// All packed rows [i, i_end) times all packed panels [j, j_end) for one block of terms.
 INLINE void product_block(
     const product *p, const product_layout *l, int64_t i, int64_t i_end, int64_t j, int64_t j_end,
-    int64_t r, int64_t depth) {
-  float *left = p->scratch + l->left, *right = p->scratch + l->right;
+    int64_t r, int64_t depth, const float *right) {
+  float *left = p->scratch + l->left;
   float *partial = p->scratch + l->partial;
   int first = r == 0, last = r + depth >= p->terms;
   for (int64_t column = j; column < j_end; column += NR) {
@@ -91,6 +95,7 @@ INLINE void product_block(
 static void run_product(const product *p) {
   int64_t width = p->column_end - p->column_begin;
   product_layout l = product_layout_of(p->row_end - p->row_begin, width, p->terms);
+  const float *packed = p->column_begin % NR == 0 ? p->packed : NULL;
   for (int64_t i = p->row_begin; i < p->row_end; i += PRODUCT_ROWS) {
     int64_t i_end = smaller(p->row_end, i + PRODUCT_ROWS), r = 0;
     do {
@@ -98,8 +103,13 @@ static void run_product(const product *p) {
       p->pack_left(p->context, i, i_end, r, depth, p->scratch + l.left);
       for (int64_t j = p->column_begin; j < p->column_end; j += l.columns) {
         int64_t j_end = smaller(p->column_end, j + l.columns);
-        p->pack_right(p->context, r, depth, j, j_end, p->scratch + l.right);
-        product_block(p, &l, i, i_end, j, j_end, r, depth);
+        const float *right = p->scratch + l.right;
+        if (packed) {
+          right = packed + r * round_up(p->packed_columns, NR) + j * depth;
+        } else {
+          p->pack_right(p->context, r, depth, j, j_end, p->scratch + l.right);
+        }
+        product_block(p, &l, i, i_end, j, j_end, r, depth, right);
       }
       r += l.depth;
     } while (r < p->terms);

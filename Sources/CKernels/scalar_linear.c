@@ -23,6 +23,14 @@ static void pack_weight(const samara_weight *w, int64_t n_begin, int64_t n_end, 
   }
 }
 
+static size_t panel_bytes(int32_t panels, int64_t outputs, int64_t inputs) {
+  return panels == SAMARA_INPUT_GRADIENT_PANELS ? 0 : packed_bytes(outputs, inputs);
+}
+
+static void pack_panels(int32_t panels, const samara_weight *w, void *packed) {
+  if (panels != SAMARA_INPUT_GRADIENT_PANELS) pack_weight(w, 0, w->rows, packed);
+}
+
 static const float *weight_row(
     const samara_weight *w, const void *packed, int64_t n, float *scratch) {
   if (packed) return (const float *)packed + n * w->columns;
@@ -88,6 +96,8 @@ void samara_install_scalar_linear(samara_kernel_table *table) {
   table->linear_scratch_bytes = linear_scratch_bytes;
   table->packed_bytes = packed_bytes;
   table->pack_weight = pack_weight;
+  table->panel_bytes = panel_bytes;
+  table->pack_panels = pack_panels;
   table->cross_entropy = cross_entropy;
   table->cross_entropy_scratch_bytes = cross_entropy_scratch_bytes;
 }

@@ -15,6 +15,7 @@ import Tensors
   private let states: [AlignedBuffer]
   private let parameters: UnsafeMutablePointer<BoundParameter>
   private let positions: [Int]
+  private let panels: [(parameter: Int, layout: PanelLayout, buffer: AlignedBuffer)]
   private var calls: [KernelCall] = []
   private var generation = -1
 
@@ -45,6 +46,13 @@ import Tensors
     }
     states = plan.graph.states.map { name, value in
       workspace.state(name, byteCount: plan.graph.type(of: value).byteCount)
+    }
+    panels = plan.graph.packedWeights.compactMap { packed in
+      let index = packed.parameter.index
+      // What changes would leave its panels behind.
+      guard workspace.table.entries[positions[index]].start == nil else { return nil }
+      return workspace.panels(of: positions[index], packed.layout)
+        .map { (index, packed.layout, $0) }
     }
     self.plan = plan
     self.workspace = workspace
@@ -178,6 +186,9 @@ import Tensors
         }
       }
       unsafe (parameters + index).initialize(to: BoundParameter(weight: weight, vector: vector))
+    }
+    for (index, layout, buffer) in panels {
+      unsafe parameters[index].setPanels(UnsafeRawPointer(buffer.baseAddress), layout)
     }
   }
 

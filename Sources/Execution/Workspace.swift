@@ -23,6 +23,8 @@ public import Tensors
   private(set) var arena = AlignedBuffer(byteCount: 0)
   private(set) var scratch = AlignedBuffer(byteCount: 0)
   private var present: Direction?
+  /// Frozen matrices packed once, for all plans.
+  private var panels: [PanelKey: AlignedBuffer] = [:]
   /// What optimisers keep from step to step, by name.
   var states: [String: AlignedBuffer] = [:]
   /// Changes when arena or scratch move.
@@ -54,6 +56,7 @@ public import Tensors
   public var byteCount: Int {
     master.byteCount + signs.byteCount + vectors.byteCount + arena.byteCount + scratch.byteCount
       + states.values.reduce(0) { $0 + $1.byteCount }
+      + panels.values.reduce(0) { $0 + $1.byteCount }
   }
 
   /// Makes room for a plan.
@@ -70,6 +73,24 @@ public import Tensors
       scratch = AlignedBuffer(byteCount: allScratch)
     }
     generation += 1
+  }
+
+  /// A frozen matrix packed for products, once; nil where kernels have no use for panels.
+  func panels(of position: Int, _ layout: PanelLayout) -> AlignedBuffer? {
+    let key = PanelKey(position: position, layout: layout)
+    if let known = panels[key] { return known }
+    let tensor = table.entries[position].tensor
+    let bytes = layout.byteCount(of: tensor.shape)
+    guard bytes > 0 else { return nil }
+    let made = AlignedBuffer(byteCount: bytes)
+    var weight = unsafe tensor.weight
+    // SAFETY: as many bytes as the kernel says it writes for this matrix.
+    unsafe KernelTable.current.kernels.pointee
+      .pack_panels(layout.rawValue, &weight, made.baseAddress)
+    // What the products of a step read from now on are the panels.
+    tensor.release(0..<tensor.shape.elementCount)
+    panels[key] = made
+    return made
   }
 
   /// The state of a name, zero at first.
@@ -292,4 +313,10 @@ public import Tensors
       if lower < upper { body(entry, lower - start..<upper - start, lower) }
     }
   }
+}
+
+/// What a matrix of the table was packed for.
+private struct PanelKey: Hashable {
+  let position: Int
+  let layout: PanelLayout
 }

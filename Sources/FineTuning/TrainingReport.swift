@@ -1,4 +1,5 @@
 // Apache-2.0.
+public import Datasets
 import Execution
 public import GraphCompiler
 import Models
@@ -34,6 +35,12 @@ public struct TrainingReport: Sendable {
 }
 
 extension LoadedModel {
+  /// Positions that batches of `examples` are padded to at most.
+  public func paddedLength(of examples: [Example]) -> Int {
+    let longest = examples.reduce(1) { max($0, $1.tokens.count) }
+    return min(Batch.bucket(longest), family.maximumPositions)
+  }
+
   /// The plan of one step that visits its examples for the first time.
   func stepReport(
     rows: Int,

@@ -14,6 +14,8 @@ public struct ExecutionPlan: Sendable {
   public let constantBytes: Int
   /// Bytes of the states.
   public let stateBytes: Int
+  /// Bytes of frozen matrices that are packed once.
+  public let panelBytes: Int
   /// Scratch a thread needs, in bytes, a multiple of 64.
   public let scratchBytes: Int
   /// Whether inputs are still there after a run.
@@ -56,6 +58,9 @@ public struct ExecutionPlan: Sendable {
     arenaBytes = plan.arenaBytes
     stateBytes = graph.states.reduce(0) { $0 + graph.type(of: $1.value).byteCount }
     lowerBound = plan.lowerBound
+    panelBytes = graph.packedWeights.reduce(0) { total, packed in
+      total + packed.layout.byteCount(of: graph.parameters[packed.parameter.index].shape)
+    }
     let scratch = graph.nodes.map { node in
       node.operation.scratchBytes(
         node.inputs.map(graph.type(of:)),

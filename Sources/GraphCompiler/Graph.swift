@@ -84,6 +84,9 @@ public struct Graph: Sendable {
   /// Values that live on from run to run, zero at first, by name.
   public internal(set) var states: [(name: String, value: ValueID)] = []
 
+  /// Matrices that are packed when a plan is bound.
+  public internal(set) var packedWeights: [PackedWeight] = []
+
   init() {}
 
   /// The type of a value.

@@ -8,18 +8,32 @@ public import Tensors
   public var weight: samara_weight
   /// The elements as floats, perturbation applied: set for parameters of rank 1.
   public var vector: UnsafePointer<Float>?
-  /// The unperturbed matrix packed for `linear`; nil where it is packed on the fly.
-  public var packed: UnsafeRawPointer?
+  /// The unperturbed matrix as packed for each layout; nil where that is done on the fly.
+  private var packed: (UnsafeRawPointer?, UnsafeRawPointer?, UnsafeRawPointer?)
 
   /// A parameter.
-  public init(
-    weight: samara_weight,
-    vector: UnsafePointer<Float>? = nil,
-    packed: UnsafeRawPointer? = nil
-  ) {
+  public init(weight: samara_weight, vector: UnsafePointer<Float>? = nil) {
     unsafe self.weight = weight
     unsafe self.vector = vector
-    unsafe self.packed = packed
+    unsafe packed = (nil, nil, nil)
+  }
+
+  /// The matrix packed for `layout`.
+  func panels(_ layout: PanelLayout) -> UnsafeRawPointer? {
+    switch layout {
+    case .linear: unsafe packed.0
+    case .parts: unsafe packed.1
+    case .inputGradient: unsafe packed.2
+    }
+  }
+
+  /// Has products read what was packed for `layout`.
+  public mutating func setPanels(_ panels: UnsafeRawPointer?, _ layout: PanelLayout) {
+    switch layout {
+    case .linear: unsafe packed.0 = panels
+    case .parts: unsafe packed.1 = panels
+    case .inputGradient: unsafe packed.2 = panels
+    }
   }
 }
 

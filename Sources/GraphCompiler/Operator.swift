@@ -26,6 +26,9 @@ public protocol Operator: Sendable {
   /// Floating-point operations, a multiply-add as two.
   func flops(_ inputs: [ValueType], _ parameters: [Shape]) -> Int
 
+  /// What its first parameter, a matrix, may be packed for.
+  var panelLayouts: [PanelLayout] { get }
+
   /// Scratch one thread needs, in bytes.
   func scratchBytes(_ inputs: [ValueType], _ parameters: [Shape], threads: Int) -> Int
 
@@ -49,6 +52,9 @@ public protocol Operator: Sendable {
 extension Operator {
   /// Most operators write elsewhere than they read.
   public var overwritableInputs: [Int] { [] }
+
+  /// Most operators read no matrix in panels.
+  public var panelLayouts: [PanelLayout] { [] }
 
   /// Most operators only make their outputs.
   public var hasEffect: Bool { false }

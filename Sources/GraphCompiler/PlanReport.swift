@@ -14,7 +14,7 @@ public struct PlanReport: Sendable {
   public let arenaBytes: Int
   /// Bytes no arena of this order of steps can do with less than.
   public let lowerBound: Int
-  /// Bytes of trainable weights, optimiser states and constants.
+  /// Bytes of trainable weights, optimiser states, constants and packed frozen weights.
   public let staticBytes: Int
   /// Bytes kernels use while they run, of all threads.
   public let scratchBytes: Int
@@ -48,7 +48,7 @@ public struct PlanReport: Sendable {
   ) {
     arenaBytes = plan.arenaBytes
     lowerBound = plan.lowerBound
-    staticBytes = weightBytes + plan.stateBytes + plan.constantBytes
+    staticBytes = weightBytes + plan.stateBytes + plan.constantBytes + plan.panelBytes
     scratchBytes = plan.scratchBytes * threads
     stackBytes = Self.stackBytesPerThread * threads
     let flops = plan.graph.flops

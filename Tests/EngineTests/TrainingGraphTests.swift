@@ -131,6 +131,47 @@ struct TrainingGraphTests {
     }
   }
 
+  @Test("Frozen weights packed once change no bit and are counted")
+  func packedWeights() throws {
+    for random in try RandomGraph.all(3, 40) {
+      let matrices = random.graph.parameters.filter { $0.shape.rank == 2 }.map(\.name)
+      for name in [matrices[0], matrices[matrices.count / 2], matrices[matrices.count - 1]] {
+        func made(_ passes: TrainingPasses) throws -> TrainingGraph {
+          try TrainingGraph(
+            random.graph,
+            isTrainable: { $0 == name },
+            ending: .update(.sgd()),
+            passes: passes
+          )
+        }
+        let (plain, packed) = (try made(.all), try made(.all.union(.packedWeights)))
+        #expect(plain.graph.packedWeights.isEmpty)
+        #expect(!packed.graph.packedWeights.isEmpty)
+        let trained = Set(packed.trainable.map(\.name))
+        let names = packed.graph.packedWeights.map {
+          packed.graph.parameters[$0.parameter.index].name
+        }
+        #expect(trained.isDisjoint(with: names))
+        let wanted = try Self.run(random, .sgd(), plain)
+        for threads in [1, 3] {
+          #expect(try Self.run(random, .sgd(), packed, threads: threads) == wanted)
+        }
+        let plans = [plain, packed].map { ExecutionPlan($0.graph, threads: 1) }
+        let more =
+          PlanReport(plans[1], threads: 1).staticBytes
+          - PlanReport(plans[0], threads: 1).staticBytes
+        #expect(more == plans[1].panelBytes && more > 0)
+        let held = try plans.map { plan in
+          let workspace = Workspace(random.table(trainable: trained), team: ThreadTeam(threads: 1))
+          let bound = [try BoundPlan(plan, in: workspace), try BoundPlan(plan, in: workspace)]
+          defer { withExtendedLifetime(bound) {} }
+          return workspace.byteCount
+        }
+        #expect(held[1] - held[0] == more)
+      }
+    }
+  }
+
   @Test("Results made again to fit a budget change no bit")
   func budget() throws {
     for random in try RandomGraph.all(4, 32) {

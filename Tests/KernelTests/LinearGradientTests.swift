@@ -19,10 +19,13 @@ struct LinearGradientTests {
     rows: Int,
     columns: Int,
     activation: samara_activation? = nil,
-    byParts: Bool = false
+    byParts: Bool = false,
+    packed: Bool = false
   ) throws -> [Float] {
     let kernels = unsafe try #require(KernelTable(set)).kernels.pointee
     let (m, n, k) = shape
+    let panels = weight.panels(kernels, SAMARA_INPUT_GRADIENT_PANELS)
+    defer { withExtendedLifetime(panels) {} }
     let gradient = Samples.floats(m * n, seed: 1)
     let residual = Samples.floats(m * k, seed: 2)
     let saved = Samples.floats(m * k, seed: 3, scale: 3)
@@ -31,6 +34,7 @@ struct LinearGradientTests {
     unsafe call.output_gradient = UnsafePointer(gradient.floats.baseAddress)
     unsafe call.output_gradient_stride = Int64(n)
     unsafe call.weight = weight.view
+    if packed { unsafe call.packed = UnsafeRawPointer(panels.baseAddress) }
     unsafe call.residual = UnsafePointer(residual.floats.baseAddress)
     unsafe call.residual_stride = Int64(k)
     unsafe call.input_gradient = result.floats.baseAddress
@@ -99,6 +103,31 @@ struct LinearGradientTests {
         let made = try byParts(rows: m, columns: k)
         #expect(Gradients.difference(made, expected) < 2e-3, "\(set) by parts")
         #expect(try byParts(rows: 9, columns: 21) == made, "\(set) by parts in ranges")
+      }
+    }
+  }
+
+  @Test("With respect to the input, of a weight packed before: the same bits", arguments: shapes)
+  func packedInput(m: Int, n: Int, k: Int) throws {
+    for type in [ElementType.f32, .bf16, .i8] {
+      let weight = SampleWeight(rows: n, columns: k, type: type, padding: 3, seed: 9)
+      for set in Samples.sets {
+        func made(rows: Int, columns: Int, packed: Bool) throws -> [Float] {
+          try inputGradient(
+            set,
+            (m, n, k),
+            weight,
+            rows: rows,
+            columns: columns,
+            byParts: true,
+            packed: packed
+          )
+        }
+        let plain = try made(rows: m, columns: k, packed: false)
+        for (rows, columns) in [(m, k), (9, 21), (32, 32), (14, 64)] {
+          let packed = try made(rows: rows, columns: columns, packed: true)
+          #expect(packed == plain, "\(set), ranges of \(rows) × \(columns)")
+        }
       }
     }
   }

@@ -67,7 +67,6 @@ struct LinearRun {
         as: UInt8.self
       )
     }
-    let packed = AlignedBuffer(byteCount: kernels.packed_bytes(Int64(n), Int64(k)))
     var call = unsafe samara_linear_args()
     unsafe call.input = UnsafePointer(input.floats.baseAddress)
     unsafe call.input_stride = Int64(inputStride)
@@ -82,17 +81,9 @@ struct LinearRun {
     unsafe call.activation = Int32(linear.activation.rawValue)
     unsafe call.by_parts = linear.byParts ? 1 : 0
     unsafe call.scratch = scratch.baseAddress
-    if linear.packed {
-      for begin in stride(from: 0, to: n, by: 64) {
-        unsafe kernels.pack_weight(
-          &call.weight,
-          Int64(begin),
-          Int64(min(n, begin + 64)),
-          packed.baseAddress
-        )
-      }
-      unsafe call.packed = UnsafeRawPointer(packed.baseAddress)
-    }
+    let panels = weight.panels(kernels, linear.byParts ? SAMARA_PARTS_PANELS : SAMARA_LINEAR_PANELS)
+    if linear.packed { unsafe call.packed = UnsafeRawPointer(panels.baseAddress) }
+    defer { withExtendedLifetime(panels) {} }
     for row in stride(from: 0, to: m, by: rows) {
       for column in stride(from: 0, to: n, by: outputs) {
         unsafe call.m_begin = Int64(row)
@@ -239,6 +230,21 @@ struct LinearRun {
       #expect(abs(Double(value) - exact.value) <= 0x1p-20 * exact.magnitude)
     }
     #expect(try run.output(set, rows: max(1, linear.m / 2), outputs: 21) == output)
+  }
+
+  @Test(arguments: Samples.sets, [false, true])
+  func `A weight packed before changes no bit`(set: InstructionSet, byParts: Bool) throws {
+    for (m, n, k) in [(1, 3, 1), (31, 150, 40), (70, 97, 33), (33, 130, 1100)] {
+      for type in ElementType.allCases {
+        func run(_ packed: Bool) -> LinearRun {
+          LinearRun(LinearCase(m: m, n: n, k: k, type: type, packed: packed, byParts: byParts))
+        }
+        let plain = try run(false).output(set, rows: m, outputs: n)
+        for (rows, outputs) in [(m, n), (9, 21), (14, 32), (32, 64)] {
+          #expect(try run(true).output(set, rows: rows, outputs: outputs) == plain)
+        }
+      }
+    }
   }
 
   @Test(arguments: Samples.vectorSets)

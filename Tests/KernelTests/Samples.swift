@@ -1,6 +1,7 @@
 // Apache-2.0.
 import CKernels
 import Tensors
+import Testing
 
 /// Reproducible operands for kernels.
 enum Samples {
@@ -113,5 +114,23 @@ enum Samples {
       }
     }
     self.values = values
+  }
+}
+
+extension SampleWeight {
+  /// The weight packed whole, between bytes that packing must leave alone.
+  func panels(_ kernels: samara_kernel_table, _ panels: samara_panels) -> AlignedBuffer {
+    let kind = Int32(panels.rawValue)
+    let count = unsafe kernels.panel_bytes(kind, view.rows, view.columns)
+    let packed = AlignedBuffer(byteCount: count + 64)
+    // SAFETY: as many bytes as the kernel says it writes, and 64 more.
+    let end = unsafe packed.baseAddress + count
+    unsafe end.initializeMemory(as: UInt8.self, repeating: 0x5A, count: 64)
+    var weight = unsafe view
+    unsafe kernels.pack_panels(kind, &weight, packed.baseAddress)
+    for offset in 0..<64 {
+      #expect(unsafe end.load(fromByteOffset: offset, as: UInt8.self) == 0x5A)
+    }
+    return packed
   }
 }

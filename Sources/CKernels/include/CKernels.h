@@ -31,7 +31,7 @@ typedef struct samara_linear_args {
   const float *input;  // [M × K]
   int64_t input_stride;
   samara_weight weight;    // [N × K]
-  const void *packed;      // NULL, or what pack_weight made of the whole unperturbed weight
+  const void *packed;      // NULL, or the whole unperturbed weight (samara_panels)
   const float *bias;       // NULL or [N]
   const float *residual;   // NULL or [M × N]; may be `output`
   int64_t residual_stride;

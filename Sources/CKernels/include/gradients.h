@@ -17,6 +17,7 @@ typedef struct samara_linear_input_gradient_args {
   const float *output_gradient;  // [M × N]
   int64_t output_gradient_stride;
   samara_weight weight;    // [N × K], as in `linear`
+  const void *packed;      // NULL, or what pack_panels made of the whole unperturbed weight
   const float *saved;      // NULL or [M × K]: what went into the activation before this layer
   int64_t saved_stride;
   int32_t activation;      // samara_activation of `saved`

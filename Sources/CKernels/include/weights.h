@@ -15,6 +15,13 @@ enum samara_element_type {
   SAMARA_I8 = 3,  // −127 … 127, times the scale of the row
 };
 
+/// What a weight is packed for; `packed` of the arguments is what was packed for this purpose.
+enum samara_panels {
+  SAMARA_LINEAR_PANELS = 0,          // `linear` where by_parts is 0, and cross_entropy
+  SAMARA_PARTS_PANELS = 1,           // `linear` where it is not
+  SAMARA_INPUT_GRADIENT_PANELS = 2,  // `linear_input_gradient` where by_parts is not 0
+};
+
 /// What `linear` applies to each output element after the bias.
 enum samara_activation {
   SAMARA_IDENTITY = 0,

@@ -64,6 +64,9 @@ public struct CrossEntropy: Operator {
     return [losses, predictions]
   }
 
+  /// One.
+  public var panelLayouts: [PanelLayout] { [.linear] }
+
   /// Tasks are rows.
   public func run(_ call: KernelCall) {
     let rows = call.inputTypes[0].shape.rows
@@ -75,7 +78,7 @@ public struct CrossEntropy: Operator {
     unsafe arguments.hidden = UnsafePointer(call.floats(0))
     unsafe arguments.hidden_stride = parameter.weight.columns
     unsafe arguments.weight = parameter.weight
-    unsafe arguments.packed = parameter.packed
+    unsafe arguments.packed = parameter.panels(.linear)
     if hasBias { unsafe arguments.bias = call.parameter(1).vector }
     unsafe arguments.labels = UnsafePointer(call.integers(1))
     unsafe arguments.losses = call.result(0)

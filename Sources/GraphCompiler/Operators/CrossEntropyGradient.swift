@@ -57,6 +57,9 @@ public struct CrossEntropyGradient: Operator {
       + (wantsBias ? [ValueType([classes])] : [])
   }
 
+  /// Logits, and the gradient of the input.
+  public var panelLayouts: [PanelLayout] { wantsInput ? [.parts, .inputGradient] : [.parts] }
+
   /// 2·M·N·K for the logits and for each gradient, all rows counted, and four a logit.
   public func flops(_ inputs: [ValueType], _ parameters: [Shape]) -> Int {
     let product = 2 * inputs[0].shape.rows * parameters[0].elementCount
@@ -196,7 +199,7 @@ private struct Chunk {
     unsafe arguments.input = UnsafePointer(call.floats(0) + first * width)
     unsafe arguments.input_stride = Int64(width)
     unsafe arguments.weight = parameter.weight
-    unsafe arguments.packed = parameter.packed
+    unsafe arguments.packed = parameter.panels(.parts)
     if hasBias { unsafe arguments.bias = call.parameter(1).vector }
     unsafe arguments.output = call.result(2)
     unsafe arguments.output_stride = Int64(classes)
@@ -230,6 +233,7 @@ private struct Chunk {
     unsafe arguments.output_gradient = UnsafePointer(call.result(2))
     unsafe arguments.output_gradient_stride = Int64(classes)
     unsafe arguments.weight = call.parameter(0).weight
+    unsafe arguments.packed = call.parameter(0).panels(.inputGradient)
     unsafe arguments.input_gradient = call.result(output) + first * width
     unsafe arguments.input_gradient_stride = Int64(width)
     unsafe call.linearInputGradient(arguments, rows: rows, columns: width)

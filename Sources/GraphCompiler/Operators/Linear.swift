@@ -68,6 +68,9 @@ public struct Linear: Operator {
   /// The residual: each element is read just before it is written.
   public var overwritableInputs: [Int] { hasResidual ? [1] : [] }
 
+  /// One.
+  public var panelLayouts: [PanelLayout] { [byParts ? .parts : .linear] }
+
   /// 2·M·N·K.
   public func flops(_ inputs: [ValueType], _ parameters: [Shape]) -> Int {
     2 * inputs[0].shape.rows * parameters[0].elementCount
@@ -110,7 +113,7 @@ public struct Linear: Operator {
     unsafe arguments.input = UnsafePointer(call.floats(0))
     unsafe arguments.input_stride = parameter.weight.columns
     unsafe arguments.weight = parameter.weight
-    unsafe arguments.packed = parameter.packed
+    unsafe arguments.packed = parameter.panels(byParts ? .parts : .linear)
     if hasBias { unsafe arguments.bias = call.parameter(1).vector }
     if hasResidual {
       unsafe arguments.residual = UnsafePointer(call.floats(1))

@@ -70,6 +70,9 @@ public struct LinearInputGradient: Operator {
     return [inputs[1]]
   }
 
+  /// One.
+  public var panelLayouts: [PanelLayout] { [.inputGradient] }
+
   /// The second operand: each element is read just before it is written.
   public var overwritableInputs: [Int] { hasSum ? [1] : [] }
 
@@ -117,6 +120,7 @@ public struct LinearInputGradient: Operator {
     unsafe arguments.output_gradient = UnsafePointer(call.floats(0))
     unsafe arguments.output_gradient_stride = Int64(call.inputTypes[0].shape.columns)
     unsafe arguments.weight = parameter.weight
+    unsafe arguments.packed = parameter.panels(.inputGradient)
     if hasSum {
       unsafe arguments.residual = UnsafePointer(call.floats(1))
       unsafe arguments.residual_stride = Int64(columns)

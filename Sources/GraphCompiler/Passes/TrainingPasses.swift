@@ -18,13 +18,15 @@ public struct TrainingPasses: OptionSet, Sendable, Hashable {
   public static let fusedUpdates = TrainingPasses(rawValue: 8)
   /// Of results that only gradients of parts of matrices read, those parts are kept.
   public static let slices = TrainingPasses(rawValue: 16)
+  /// Frozen matrices are packed once, for 4 to 6 bytes an element and purpose.
+  public static let packedWeights = TrainingPasses(rawValue: 32)
   /// None.
   public static let none: TrainingPasses = []
-  /// Every one.
-  public static let all = TrainingPasses(each)
+  /// Every one that costs no memory.
+  public static let all = TrainingPasses(each).subtracting(.packedWeights)
   /// One by one.
   public static let each: [TrainingPasses] = [
-    .earlyUpdates, .fusedActivations, .recomputation, .fusedUpdates, .slices,
+    .earlyUpdates, .fusedActivations, .recomputation, .fusedUpdates, .slices, .packedWeights,
   ]
 }
 

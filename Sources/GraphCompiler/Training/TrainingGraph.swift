@@ -67,10 +67,10 @@ public struct TrainingGraph: Sendable {
     }
     let finished = builder.finish(outputs: outputs)
     trainable = gradients.map { finished.parameters[$0.key.index] }
-    graph = finished.withoutDeadNodes().optimized(
-      passes,
-      arenaBudget: arenaBudget
-    )
+    let optimized = finished.withoutDeadNodes().optimized(passes, arenaBudget: arenaBudget)
+    graph =
+      passes.contains(.packedWeights)
+      ? optimized.withPackedWeights(isTrainable: isTrainable) : optimized
   }
 
   /// The graph that moves `parameters` along the gradients a step of `accumulation` left in states,

@@ -82,6 +82,11 @@ static void check_shape(
     a.output = memory((size_t)(m * n) * 4);
     fast->linear(&a);
     same_bits(what, expected, a.output, (size_t)(m * n) * 4);
+    a.packed = memory(fast->panel_bytes(SAMARA_LINEAR_PANELS, n, k));
+    fast->pack_panels(SAMARA_LINEAR_PANELS, &w, (void *)a.packed);
+    a.output = memory((size_t)(m * n) * 4);
+    fast->linear(&a);
+    same_bits(what, expected, a.output, (size_t)(m * n) * 4);
   }
   check_guards(what);
 }
@@ -124,7 +129,7 @@ void check_linear(const samara_kernel_table *scalar, const samara_kernel_table *
     }
   }
   CHECKED(linear), CHECKED(linear_scratch_bytes), CHECKED(packed_bytes), CHECKED(pack_weight);
-  CHECKED(materialize);
+  CHECKED(panel_bytes), CHECKED(pack_panels), CHECKED(materialize);
   check_loss(scalar, fast, 1, 3, 5, -1);
   check_loss(scalar, fast, 40, 131, 67, 11);
   check_loss(scalar, fast, 300, 40, 33, -1);

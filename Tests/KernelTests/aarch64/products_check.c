@@ -50,6 +50,14 @@ static void check_input_gradient(
   }
   same_bits(what, expected, a.input_gradient, (size_t)(m * k) * 4);
   a.m_begin = a.k_begin = 0, a.m_end = m, a.k_end = k;
+  if (offset < 0) {
+    a.packed = memory(fast->panel_bytes(SAMARA_INPUT_GRADIENT_PANELS, n, k));
+    fast->pack_panels(SAMARA_INPUT_GRADIENT_PANELS, &w, (void *)a.packed);
+    a.input_gradient = memory((size_t)(m * k) * 4);
+    fast->linear_input_gradient(&a);
+    same_bits(what, expected, a.input_gradient, (size_t)(m * k) * 4);
+    a.packed = NULL;
+  }
   a.saved = random_floats(m * k, 8), a.saved_stride = k, a.activation = SAMARA_GELU;
   fast->linear_input_gradient(&a);
   float *other = a.input_gradient;
