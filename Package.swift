@@ -48,7 +48,7 @@ func program(_ name: String, path: String, _ dependencies: String...) -> Target 
 func tests(_ name: String, exclude: [String] = [], _ dependencies: String...) -> Target {
   .testTarget(
     name: name,
-    dependencies: dependencies.map { .init(stringLiteral: $0) },
+    dependencies: (dependencies + ["TestSupport"]).map { .init(stringLiteral: $0) },
     exclude: exclude,
     swiftSettings: house
   )
@@ -230,6 +230,7 @@ let package = Package(
     ),
 
     // Tests: one target a module.
+    library("TestSupport", path: "Tests/TestSupport"),
     tests("CodecsTests", "Codecs"),
     tests("KernelTests", exclude: ["aarch64"], "CKernels", "Tensors"),
     tests("SharedRandomnessTests", "SharedRandomness", "Codecs", "CKernels"),

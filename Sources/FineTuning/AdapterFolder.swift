@@ -62,7 +62,7 @@ struct AdapterFolder: Sendable {
     }
     for (key, harmless) in strangers {
       guard let value = json[key], value != .null, !harmless.contains(value) else { continue }
-      throw root[key].unexpected("nothing: it changes the model and is not implemented")
+      throw root[key].unexpected("nothing: only plain LoRA is read")
     }
     let rank = try root["r"].integer(in: 1...1 << 16)
     let alpha = try root["lora_alpha"].isPresent ? root["lora_alpha"].number() : Double(rank)

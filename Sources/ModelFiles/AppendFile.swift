@@ -25,20 +25,8 @@ import Glibc
   ///
   /// - Throws: `ModelFileError.system`, as when the disk is full.
   public mutating func write(_ bytes: [UInt8]) throws(ModelFileError) {
-    var written = 0
-    while written < bytes.count {
-      // SAFETY: the rest of the array, read during the call.
-      let count = unsafe bytes.withUnsafeBytes {
-        unsafe Glibc.write(
-          descriptor,
-          $0.baseAddress.map { unsafe $0 + written },
-          $0.count - written
-        )
-      }
-      if count < 0, errno == EINTR { continue }
-      guard count > 0 else { throw .system(attempt: "write \(path)", code: errno) }
-      written += count
-    }
+    // SAFETY: plain bytes have no padding that the raw view could expose.
+    try unsafe writeAll(bytes.span.bytes, to: descriptor, path: path)
   }
 
   deinit { close(descriptor) }

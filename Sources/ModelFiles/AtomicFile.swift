@@ -28,20 +28,7 @@ import Glibc
   ///
   /// - Throws: `ModelFileError.system`, as when the disk is full.
   public mutating func write(_ bytes: RawSpan) throws(ModelFileError) {
-    var written = 0
-    while written < bytes.byteCount {
-      // SAFETY: the rest of the span, read during the call.
-      let count = unsafe bytes.withUnsafeBytes {
-        unsafe Glibc.write(
-          descriptor,
-          $0.baseAddress.map { unsafe $0 + written },
-          $0.count - written
-        )
-      }
-      if count < 0, errno == EINTR { continue }
-      guard count > 0 else { throw .system(attempt: "write \(temporary)", code: errno) }
-      written += count
-    }
+    try writeAll(bytes, to: descriptor, path: temporary)
   }
 
   /// Appends bytes.

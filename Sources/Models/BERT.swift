@@ -119,8 +119,7 @@ public struct BERT: ModelFamily {
       return builder.finish(outputs: [("hidden", hidden)])
     }
     let first = try builder.row(.first, of: hidden, lengths: lengths)
-    let pooled = try dense(
-      &builder,
+    let pooled = try builder.dense(
       first,
       "\(prefix)pooler.dense",
       [width, width],
@@ -143,9 +142,9 @@ public struct BERT: ModelFamily {
   ) throws(GraphError) -> ValueID {
     let scope = "\(prefix)encoder.layer.\(index)."
     let square: Shape = [width, width]
-    let q = try dense(&builder, hidden, "\(scope)attention.self.query", square)
-    let k = try dense(&builder, hidden, "\(scope)attention.self.key", square)
-    let v = try dense(&builder, hidden, "\(scope)attention.self.value", square)
+    let q = try builder.dense(hidden, "\(scope)attention.self.query", square)
+    let k = try builder.dense(hidden, "\(scope)attention.self.key", square)
+    let v = try builder.dense(hidden, "\(scope)attention.self.value", square)
     let attended = try builder.attention(
       q,
       k,
@@ -161,11 +160,10 @@ public struct BERT: ModelFamily {
     )
     let mixed = try norm(
       &builder,
-      dense(&builder, attended, "\(scope)attention.output.dense", square, residual: hidden),
+      builder.dense(attended, "\(scope)attention.output.dense", square, residual: hidden),
       "\(scope)attention.output.LayerNorm"
     )
-    let inner = try dense(
-      &builder,
+    let inner = try builder.dense(
       mixed,
       "\(scope)intermediate.dense",
       [innerWidth, width],
@@ -173,25 +171,8 @@ public struct BERT: ModelFamily {
     )
     return try norm(
       &builder,
-      dense(&builder, inner, "\(scope)output.dense", [width, innerWidth], residual: mixed),
+      builder.dense(inner, "\(scope)output.dense", [width, innerWidth], residual: mixed),
       "\(scope)output.LayerNorm"
-    )
-  }
-
-  private func dense(
-    _ builder: inout GraphBuilder,
-    _ x: ValueID,
-    _ name: String,
-    _ shape: Shape,
-    activation: Activation = .identity,
-    residual: ValueID? = nil
-  ) throws(GraphError) -> ValueID {
-    try builder.linear(
-      x,
-      builder.parameter("\(name).weight", shape),
-      bias: builder.parameter("\(name).bias", [shape[0]]),
-      activation: activation,
-      residual: residual
     )
   }
 

@@ -154,7 +154,12 @@ public struct Decoder: ModelFamily {
         _ name: String,
         _ columns: Int
       ) throws(GraphError) -> ValueID {
-        try dense(&builder, normal, "\(scope)self_attn.\(name)", [columns, width], hasQueryBias)
+        try builder.dense(
+          normal,
+          "\(scope)self_attn.\(name)",
+          [columns, width],
+          hasBias: hasQueryBias
+        )
       }
       let q = try projected(&builder, "q_proj", heads * headDimension)
       let k = try projected(&builder, "k_proj", keyHeads * headDimension)
@@ -172,12 +177,11 @@ public struct Decoder: ModelFamily {
         headDimension: headDimension
       )
       let attended = try builder.attention(turnedQ, turnedK, v, lengths: lengths, attention)
-      hidden = try dense(
-        &builder,
+      hidden = try builder.dense(
         attended,
         "\(scope)self_attn.o_proj",
         [width, heads * headDimension],
-        hasOutputBias,
+        hasBias: hasOutputBias,
         residual: hidden
       )
       let inside = try builder.rmsNorm(
@@ -186,14 +190,13 @@ public struct Decoder: ModelFamily {
         epsilon: epsilon
       )
       let inner: Shape = [innerWidth, width]
-      let gate = try dense(&builder, inside, "\(scope)mlp.gate_proj", inner, hasInnerBias)
-      let up = try dense(&builder, inside, "\(scope)mlp.up_proj", inner, hasInnerBias)
-      hidden = try dense(
-        &builder,
+      let gate = try builder.dense(inside, "\(scope)mlp.gate_proj", inner, hasBias: hasInnerBias)
+      let up = try builder.dense(inside, "\(scope)mlp.up_proj", inner, hasBias: hasInnerBias)
+      hidden = try builder.dense(
         builder.siluMultiply(gate, up),
         "\(scope)mlp.down_proj",
         [width, innerWidth],
-        hasInnerBias,
+        hasBias: hasInnerBias,
         residual: hidden
       )
     }
@@ -202,63 +205,13 @@ public struct Decoder: ModelFamily {
       gain: builder.parameter("\(prefix)norm.weight", [width]),
       epsilon: epsilon
     )
-    return try finish(&builder, hidden, lengths, table, request)
-  }
-
-  private func finish(
-    _ builder: inout GraphBuilder,
-    _ hidden: ValueID,
-    _ lengths: ValueID,
-    _ table: ParameterID,
-    _ request: GraphRequest
-  ) throws(GraphError) -> Graph {
-    switch request.head {
-    case .hidden:
-      return builder.finish(outputs: [("hidden", hidden)])
-    case .languageModel:
-      let output =
-        try isTied ? table : builder.parameter("lm_head.weight", [vocabularyCount, width])
-      return try builder.finish(hidden, output, bias: nil, request)
-    case .classifier(let classes):
-      let last = try builder.row(.last, of: hidden, lengths: lengths)
-      let output = try builder.parameter("score.weight", [classes, width])
-      return try builder.finish(last, output, bias: nil, request)
-    }
-  }
-
-  private func dense(
-    _ builder: inout GraphBuilder,
-    _ x: ValueID,
-    _ name: String,
-    _ shape: Shape,
-    _ hasBias: Bool,
-    residual: ValueID? = nil
-  ) throws(GraphError) -> ValueID {
-    try builder.linear(
-      x,
-      builder.parameter("\(name).weight", shape),
-      bias: hasBias ? builder.parameter("\(name).bias", [shape[0]]) : nil,
-      residual: residual
+    return try builder.finishDecoder(
+      hidden,
+      lengths: lengths,
+      table: table,
+      isTied: isTied,
+      request
     )
-  }
-}
-
-extension GraphBuilder {
-  /// Ends a graph in logits, or in losses and predictions.
-  mutating func finish(
-    _ x: ValueID,
-    _ weight: ParameterID,
-    bias: ParameterID?,
-    _ request: GraphRequest
-  ) throws(GraphError) -> Graph {
-    guard request.hasLoss else {
-      let logits = try linear(x, weight, bias: bias)
-      return finish(outputs: [("logits", logits)])
-    }
-    let rows = type(of: x).shape.rows
-    let labels = input("labels", ValueType([rows], .integer))
-    let made = try crossEntropy(x, weight, bias: bias, labels: labels)
-    return finish(outputs: [("losses", made.losses), ("predictions", made.predictions)])
   }
 }
 

@@ -104,18 +104,13 @@ public struct GPT2: ModelFamily {
       hidden = try self.layer(&builder, hidden, lengths, "\(prefix)h.\(layer).", request)
     }
     hidden = try norm(&builder, hidden, "\(prefix)ln_f")
-    switch request.head {
-    case .hidden:
-      return builder.finish(outputs: [("hidden", hidden)])
-    case .languageModel:
-      let output =
-        try isTied ? table : builder.parameter("lm_head.weight", [vocabularyCount, width])
-      return try builder.finish(hidden, output, bias: nil, request)
-    case .classifier(let classes):
-      let last = try builder.row(.last, of: hidden, lengths: lengths)
-      let output = try builder.parameter("score.weight", [classes, width])
-      return try builder.finish(last, output, bias: nil, request)
-    }
+    return try builder.finishDecoder(
+      hidden,
+      lengths: lengths,
+      table: table,
+      isTied: isTied,
+      request
+    )
   }
 
   private func layer(
@@ -127,7 +122,7 @@ public struct GPT2: ModelFamily {
   ) throws(GraphError) -> ValueID {
     let normal = try norm(&builder, hidden, "\(scope)ln_1")
     let parts = try builder.split(
-      dense(&builder, normal, "\(scope)attn.c_attn", [3 * width, width]),
+      builder.dense(normal, "\(scope)attn.c_attn", [3 * width, width]),
       into: 3
     )
     let attended = try builder.attention(
@@ -143,43 +138,23 @@ public struct GPT2: ModelFamily {
         computesPadding: request.computesPadding
       )
     )
-    let mixed = try dense(
-      &builder,
+    let mixed = try builder.dense(
       attended,
       "\(scope)attn.c_proj",
       [width, width],
       residual: hidden
     )
-    let inner = try dense(
-      &builder,
+    let inner = try builder.dense(
       norm(&builder, mixed, "\(scope)ln_2"),
       "\(scope)mlp.c_fc",
       [innerWidth, width],
       activation: activation
     )
-    return try dense(
-      &builder,
+    return try builder.dense(
       inner,
       "\(scope)mlp.c_proj",
       [width, innerWidth],
       residual: mixed
-    )
-  }
-
-  private func dense(
-    _ builder: inout GraphBuilder,
-    _ x: ValueID,
-    _ name: String,
-    _ shape: Shape,
-    activation: Activation = .identity,
-    residual: ValueID? = nil
-  ) throws(GraphError) -> ValueID {
-    try builder.linear(
-      x,
-      builder.parameter("\(name).weight", shape),
-      bias: builder.parameter("\(name).bias", [shape[0]]),
-      activation: activation,
-      residual: residual
     )
   }
 

@@ -4,7 +4,7 @@
 public enum ModelError: Error, Equatable, CustomStringConvertible {
   /// `config.json` lacks something or has it in a form that means nothing.
   case configuration(String)
-  /// A setting that changes the mathematics and is not implemented.
+  /// A setting that changes the mathematics and that no family here computes.
   case unsupported(key: String, value: String)
   /// No family of this `model_type`.
   case unknownFamily(String, known: [String])
@@ -22,7 +22,7 @@ public enum ModelError: Error, Equatable, CustomStringConvertible {
     switch self {
     case .configuration(let reason): "config.json: \(reason)"
     case .unsupported(let key, let value):
-      "config.json: \(key) = \(value) changes the model and is not implemented"
+      "config.json: \(key) = \(value) changes the model and no family here computes it"
     case .unknownFamily(let name, let known):
       "config.json: model_type \"\(name)\" is none of \(known.joined(separator: ", "))"
     case .missingTensors(let names):

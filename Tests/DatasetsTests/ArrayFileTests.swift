@@ -1,5 +1,6 @@
 // Apache-2.0.
 import Datasets
+import TestSupport
 import Testing
 
 /// Files of arrays to examples of values.
@@ -41,7 +42,7 @@ import Testing
     limit: Int = .max,
     rowLimit: Int = 1 << 20
   ) throws -> Dataset {
-    var folder = TemporaryFolder()
+    let folder = TemporaryFolder()
     let path = folder.write(name, bytes: bytes)
     return try DatasetReader(
       tokenizer: nil,
@@ -149,7 +150,7 @@ import Testing
     #expect { try Self.read(Array("{}".utf8), name: "data.jsonl") } throws: {
       "\($0)".contains("the model reads values")
     }
-    var folder = TemporaryFolder()
+    let folder = TemporaryFolder()
     let path = folder.write("data.safetensors", bytes: bytes)
     #expect {
       try DatasetReader(tokenizer: LetterTokenizer(specials: []), maximumLength: 8).read(path: path)

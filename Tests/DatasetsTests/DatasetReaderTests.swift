@@ -1,6 +1,7 @@
 // Apache-2.0.
 import Datasets
 import ModelFiles
+import TestSupport
 import Testing
 
 /// Rows of every format to examples.
@@ -25,7 +26,7 @@ import Testing
     field: String? = nil,
     rowLimit: Int = 1000
   ) throws -> Dataset {
-    var folder = TemporaryFolder()
+    let folder = TemporaryFolder()
     let path = folder.write(name, text)
     return try DatasetReader(
       tokenizer: tokenizer,
@@ -140,7 +141,7 @@ import Testing
   }
 
   @Test func `bytes that are not UTF-8 cost their row alone`() throws {
-    var folder = TemporaryFolder()
+    let folder = TemporaryFolder()
     let bad = Array(#"{"text":"a"#.utf8) + [0xFF, 0xFE] + Array("\"}\n".utf8)
     let path = folder.write("d.jsonl", bytes: bad + Array(#"{"text":"ok"}"#.utf8))
     let data = try DatasetReader(tokenizer: Self.plain, maximumLength: 8).read(path: path)
@@ -201,7 +202,7 @@ import Testing
   }
 
   @Test func `a folder of plain texts gives a document a file, in the order of names`() throws {
-    var folder = TemporaryFolder()
+    let folder = TemporaryFolder()
     _ = folder.write("b.txt", "second")
     _ = folder.write("a.txt", "\nfirst")
     _ = folder.write("inner/c.md", "third")

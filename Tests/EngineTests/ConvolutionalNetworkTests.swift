@@ -7,6 +7,7 @@ import GraphCompiler
 import ModelFiles
 import Models
 import Tensors
+import TestSupport
 import Testing
 
 /// Counts of the networks, and what becomes of them under schemes and export.

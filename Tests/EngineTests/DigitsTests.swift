@@ -5,14 +5,11 @@ import FineTuning
 import GraphCompiler
 import ModelFiles
 import Tensors
+import TestSupport
 import Testing
 
 @Suite("Models of the bundled digits")
 struct DigitsTests {
-  private static func root(file: String = #filePath) -> String {
-    "/" + file.split(separator: "/").dropLast(3).joined(separator: "/")
-  }
-
   private static func examples(_ name: String) throws -> [Example] {
     let reader = try DatasetReader(
       tokenizer: nil,
@@ -23,12 +20,13 @@ struct DigitsTests {
       field: nil,
       limit: .max
     )
-    return try reader.read(path: "\(root())/Simulations/Data/digits/\(name).safetensors").examples
+    return try reader.read(path: "\(SourceTree.root)/Simulations/Data/digits/\(name).safetensors")
+      .examples
   }
 
   private static func trainer(_ name: String) throws -> GradientTrainer {
     let request = ModelRequest(
-      directory: "\(root())/Models/digits-\(name)",
+      directory: "\(SourceTree.root)/Models/digits-\(name)",
       trainable: ParameterSelection(["*"])
     )
     let workspace = try TrainerWorkspace(LoadedModel(request), team: ThreadTeam(threads: 1))
@@ -37,7 +35,7 @@ struct DigitsTests {
 
   @Test("Lose, differentiate and step as PyTorch does", arguments: ["logistic", "mlp"])
   func golden(name: String) throws {
-    let path = "\(Self.root())/Tests/Golden/digits/\(name).json"
+    let path = SourceTree.golden("digits/\(name).json")
     let golden = JSONField(try ModelFolder.json(path), path: name)
     let batch = Array(try Self.examples("test").prefix(16))
     let trainer = try Self.trainer(name)

@@ -6,6 +6,7 @@ import GraphCompiler
 import ModelFiles
 import Models
 import Tensors
+import TestSupport
 import Testing
 
 @Suite("Frozen weights held in fewer bytes")

@@ -3,6 +3,7 @@ import FineTuning
 import ModelFiles
 import Models
 import Tensors
+import TestSupport
 
 /// The tiny models of `Tests/Golden/logits` and what transformers computes with them.
 struct Golden {
@@ -20,10 +21,7 @@ struct Golden {
     expected = try SafetensorsFile(path: "\(directory)/expected.safetensors")
   }
 
-  static func folder(_ name: String, file: String = #filePath) -> String {
-    let tests = file.split(separator: "/").dropLast(2).joined(separator: "/")
-    return "/\(tests)/Golden/logits/\(name)"
-  }
+  static func folder(_ name: String) -> String { SourceTree.golden("logits/\(name)") }
 
   func floats(_ name: String) throws -> [Float] {
     let entry = try expected.entry(name)

@@ -6,6 +6,7 @@ import GraphCompiler
 import ModelFiles
 import Models
 import Tensors
+import TestSupport
 import Testing
 
 /// A convolutional network of `Tests/Golden/vision` and what PyTorch makes of one batch.
@@ -49,10 +50,7 @@ struct GoldenVision {
     }
   }
 
-  static func folder(_ name: String, file: String = #filePath) -> String {
-    let tests = file.split(separator: "/").dropLast(2).joined(separator: "/")
-    return "/\(tests)/Golden/vision/\(name)"
-  }
+  static func folder(_ name: String) -> String { SourceTree.golden("vision/\(name)") }
 
   /// `drawn` of generate.py.
   static func drawn(_ stream: Int, count: Int, bound: Double) -> [Float] {

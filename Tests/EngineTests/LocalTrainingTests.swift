@@ -9,6 +9,7 @@ import ModelFiles
 import Models
 import SharedRandomness
 import Tensors
+import TestSupport
 import Testing
 
 @Suite("Training on one machine")

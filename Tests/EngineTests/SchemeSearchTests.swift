@@ -6,6 +6,7 @@ import GraphCompiler
 import Models
 import SharedRandomness
 import Tensors
+import TestSupport
 import Testing
 
 @Suite("Choosing a scheme under a budget")
@@ -135,7 +136,7 @@ struct SchemeSearchTests {
 
   @Test("Convolutional nets have such parts too: depthwise layers whole, the others in part")
   func images() throws {
-    let folder = Golden.folder("tiny").replacing("/logits/", with: "/vision/")
+    let folder = SourceTree.golden("vision/tiny")
     let parts = try SchemeParts(
       LoadedModel(ModelRequest(directory: folder)),
       ratios: ["1/4", "1"]

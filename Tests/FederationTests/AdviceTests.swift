@@ -2,6 +2,7 @@
 import Codecs
 import FederatedAlgorithms
 import ModelFiles
+import TestSupport
 import Testing
 
 @Suite struct AdviceTests {
@@ -113,8 +114,7 @@ import Testing
 
   @Test func `the table of the build is the one in docs and names algorithms there are`() throws {
     let measured = try Frontier.measured()
-    let path = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
-    let file = try ModelFolder.bytes("/\(path)/docs/frontier.json", limit: 1 << 20)
+    let file = try ModelFolder.bytes("\(SourceTree.root)/docs/frontier.json", limit: 1 << 20)
     #expect(Array(measured.text.utf8) == file)
     #expect(measured.tasks.contains { $0.isAccuracy } && measured.tasks.contains { !$0.isAccuracy })
     for method in measured.tasks.flatMap(\.methods) {

@@ -5,11 +5,11 @@ import Glibc
 import ModelFiles
 import SharedRandomness
 import SimulatedFederation
+import TestSupport
 import Testing
 
 @Suite struct CompassTests {
-  private static let folder =
-    "\(#filePath.split(separator: "/").dropLast(2).reduce("") { $0 + "/" + $1 })/Golden/compass"
+  private static let folder = SourceTree.golden("compass")
 
   private static func json(_ name: String) throws -> JSONValue {
     try ModelFolder.json("\(folder)/\(name).json")

@@ -4,6 +4,7 @@ import FederatedCore
 import FineTuning
 import Glibc
 import RunLedger
+import TestSupport
 import Testing
 import Transport
 import WireProtocol
@@ -130,12 +131,11 @@ final class KillScene {
     """
   ) async throws {
     folder = "\(parent)/server"
-    let root = "\(#filePath)".split(separator: "/").dropLast(3).reduce("") { "\($0)/\($1)" }
     configuration = try RunConfiguration(
       json5: Array(
         """
         {
-          name: "killed", model: "\(model ?? "\(root)/\(Self.model)")", rounds: \(rounds), seed: 5,
+          name: "killed", model: "\(model ?? "\(SourceTree.root)/\(Self.model)")", rounds: \(rounds), seed: 5,
           task: \(task),
           algorithm: { \(algorithm) },
           schedule: { \(schedule) },

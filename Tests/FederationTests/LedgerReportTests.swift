@@ -5,6 +5,7 @@ import FederatedCore
 import Glibc
 import Reporting
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import RunLedger

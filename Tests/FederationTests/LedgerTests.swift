@@ -2,6 +2,7 @@
 import Codecs
 import Glibc
 import RunLedger
+import TestSupport
 import Testing
 
 @Suite struct LedgerTests {

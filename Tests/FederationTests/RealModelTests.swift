@@ -8,6 +8,7 @@ import Participation
 import SimulatedFederation
 import Telemetry
 import Tensors
+import TestSupport
 import Testing
 import Transport
 import WireProtocol

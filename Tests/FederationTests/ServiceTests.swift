@@ -3,6 +3,7 @@ import Codecs
 import Coordination
 import FederatedCore
 import RunLedger
+import TestSupport
 import Testing
 import Transport
 import WireProtocol

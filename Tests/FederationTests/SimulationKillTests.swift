@@ -61,6 +61,7 @@ import Testing
       let process = try ServerProcess("fedsim", words, log: log)
       if kills < KillTests.kills {
         kills += 1
+        // The moment is the point: from before the first round to the last checkpoint.
         try await Task.sleep(for: .milliseconds(Int(moments.next() % 150)))
         status = process.kill(SIGKILL)
       } else {

@@ -2,6 +2,7 @@
 import Codecs
 import FederatedCore
 import Glibc
+import TestSupport
 
 /// The golden Llama of 23,200 parameters with a tokenizer of single letters, and examples for
 /// clients, written into a folder.
@@ -109,8 +110,7 @@ struct TinyModel: ~Copyable {
   }
 
   private static func golden(_ name: String) throws -> [UInt8] {
-    let tests = #filePath.split(separator: "/").dropLast(2).joined(separator: "/")
-    let path = "/\(tests)/Golden/logits/llama/\(name)"
+    let path = SourceTree.golden("logits/llama/\(name)")
     guard let file = unsafe fopen(path, "r") else { throw MissingGolden(path: path) }
     defer { unsafe fclose(file) }
     var bytes = [UInt8](repeating: 0, count: 1 << 20)

@@ -3,6 +3,7 @@ import Codecs
 import ModelFiles
 import Participation
 import Telemetry
+import TestSupport
 import Testing
 import WireProtocol
 

@@ -1,15 +1,12 @@
 // Apache-2.0.
 import Fuzzing
 import Glibc
+import TestSupport
 import Testing
 
 /// What the fuzzer found worth keeping, run again as ordinary tests.
 @Suite struct FuzzReplayTests {
-  static let folder: String = {
-    var parts = #filePath.split(separator: "/", omittingEmptySubsequences: false)
-    parts.removeLast(2)
-    return parts.joined(separator: "/") + "/Fuzz/corpus"
-  }()
+  static let folder = "\(SourceTree.root)/Tests/Fuzz/corpus"
 
   @Test(arguments: fuzzTargets.map(\.name)) func `the corpus of a target replays`(
     _ name: String

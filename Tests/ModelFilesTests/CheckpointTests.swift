@@ -2,6 +2,7 @@
 import Codecs
 import ModelFiles
 import Tensors
+import TestSupport
 import Testing
 
 @Suite struct CheckpointTests {

@@ -1,15 +1,12 @@
 // Apache-2.0.
 import Codecs
 import ModelFiles
+import TestSupport
 import Testing
 
 /// Every tokenizer of Tests/Golden/tokenizers against what the `tokenizers` library said.
 @Suite struct TokenizerGoldenTests {
-  static let folder: String = {
-    var parts = #filePath.split(separator: "/", omittingEmptySubsequences: false)
-    parts.removeLast(2)
-    return parts.joined(separator: "/") + "/Golden/tokenizers"
-  }()
+  static let folder = SourceTree.golden("tokenizers")
 
   static let names = [
     "gpt2", "roberta", "llama3", "qwen2", "smollm", "llama2", "mistral", "metaspace", "bert",

@@ -1,14 +1,11 @@
 // Apache-2.0.
 import Glibc
+import TestSupport
 import Testing
 
 /// Rules of the tree that the compiler does not check.
 @Suite struct SourceTreeTests {
-  static let root: String = {
-    var parts = #filePath.split(separator: "/", omittingEmptySubsequences: false)
-    parts.removeLast(3)
-    return parts.joined(separator: "/")
-  }()
+  static let root = SourceTree.root
 
   static let folders = ["Sources", "Server", "Client", "Simulations", "Tests"]
 

@@ -2,6 +2,7 @@
 import Glibc
 import Synchronization
 import Telemetry
+import TestSupport
 import Testing
 
 @testable import Transport

@@ -1,5 +1,6 @@
 // Apache-2.0.
 import Glibc
+import TestSupport
 import Testing
 
 @testable import Transport

@@ -2,6 +2,7 @@
 import Codecs
 import Synchronization
 import Telemetry
+import TestSupport
 import Testing
 import WireProtocol
 

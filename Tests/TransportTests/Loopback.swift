@@ -3,38 +3,7 @@ import Glibc
 import Synchronization
 import Telemetry
 import Transport
-
-/// A folder that goes when its owner goes.
-final class TemporaryFolder: Sendable {
-  let path: String
-
-  init() {
-    var template = Array("/tmp/samara-transport-XXXXXX".utf8CString)
-    // SAFETY: mkdtemp replaces the six letters in place.
-    _ = unsafe mkdtemp(&template)
-    path = String(
-      decoding: template.dropLast().map(UInt8.init(bitPattern:)),
-      as: UTF8.self
-    )
-  }
-
-  deinit { remove(path) }
-
-  private func remove(_ path: String) {
-    if let folder = unsafe opendir(path) {
-      while let entry = unsafe readdir(folder) {
-        let name = unsafe withUnsafeBytes(of: entry.pointee.d_name) { bytes in
-          unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-        }
-        if name != ".", name != ".." { remove("\(path)/\(name)") }
-      }
-      unsafe closedir(folder)
-      _ = unsafe rmdir(path)
-    } else {
-      _ = unsafe unlink(path)
-    }
-  }
-}
+import TestSupport
 
 /// A clock that stands still unless a test moves it.
 final class ManualClock: Sendable {

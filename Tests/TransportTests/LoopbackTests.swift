@@ -1,4 +1,5 @@
 // Apache-2.0.
+import TestSupport
 import Testing
 
 @testable import Transport

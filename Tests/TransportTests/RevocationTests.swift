@@ -1,5 +1,6 @@
 // Apache-2.0.
 import Telemetry
+import TestSupport
 import Testing
 
 @testable import Transport

@@ -1,6 +1,7 @@
 // Apache-2.0.
 import Codecs
 import Glibc
+import TestSupport
 import Testing
 import WireProtocol
 
