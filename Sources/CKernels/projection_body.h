@@ -57,31 +57,9 @@ static void negate_signs(float *output, const float *input, const uint64_t *sign
   }
 }
 
-/// In place, unnormalised: v ← H v, H[i][j] = (−1)^popcount(i & j), in binary32.
-static void walsh_hadamard_f32(float *values, int32_t log2_count) {
-  int64_t count = (int64_t)1 << log2_count;
-  int64_t half = 1;
-  if (log2_count & 1) {
-    for (int64_t i = 0; i < count; i += 2) {
-      float a = values[i], b = values[i + 1];
-      values[i] = a + b;
-      values[i + 1] = a - b;
-    }
-    half = 2;
-  }
-  for (; half < count; half *= 4) {
-    for (int64_t start = 0; start < count; start += 4 * half) {
-      float *v0 = values + start, *v1 = v0 + half, *v2 = v1 + half, *v3 = v2 + half;
-      for (int64_t i = 0; i < half; i++) {
-        float a = v0[i] + v1[i], b = v0[i] - v1[i], c = v2[i] + v3[i], d = v2[i] - v3[i];
-        v0[i] = a + c;
-        v1[i] = b + d;
-        v2[i] = a - c;
-        v3[i] = b - d;
-      }
-    }
-  }
-}
+#define WALSH_NAME walsh_hadamard_f32
+#define WALSH_VALUE float
+#include "walsh_body.h"
 
 static void install_projection(samara_kernel_table *table) {
   table->project_independent = project_independent;

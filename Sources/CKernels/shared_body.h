@@ -125,33 +125,9 @@ static void conditional_negate(int32_t *output, const int32_t *input, const uint
   }
 }
 
-/// In place, unnormalised: v ← H v, H[i][j] = (−1)^popcount(i & j). Partial sums are bounded by
-/// Σ|v|, which the caller holds below 2^31.
-static void walsh_hadamard_i32(int32_t *values, int32_t log2_count) {
-  int64_t count = (int64_t)1 << log2_count;
-  int64_t half = 1;
-  if (log2_count & 1) {
-    for (int64_t i = 0; i < count; i += 2) {
-      int32_t a = values[i], b = values[i + 1];
-      values[i] = a + b;
-      values[i + 1] = a - b;
-    }
-    half = 2;
-  }
-  // Two levels a pass: a quarter of the memory traffic of single levels.
-  for (; half < count; half *= 4) {
-    for (int64_t start = 0; start < count; start += 4 * half) {
-      int32_t *v0 = values + start, *v1 = v0 + half, *v2 = v1 + half, *v3 = v2 + half;
-      for (int64_t i = 0; i < half; i++) {
-        int32_t a = v0[i] + v1[i], b = v0[i] - v1[i], c = v2[i] + v3[i], d = v2[i] - v3[i];
-        v0[i] = a + c;
-        v1[i] = b + d;
-        v2[i] = a - c;
-        v3[i] = b - d;
-      }
-    }
-  }
-}
+#define WALSH_NAME walsh_hadamard_i32
+#define WALSH_VALUE int32_t
+#include "walsh_body.h"
 
 static float half_to_float(uint16_t h) {
   uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = (h >> 10) & 31, fraction = h & 1023;

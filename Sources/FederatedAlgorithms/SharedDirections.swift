@@ -9,15 +9,16 @@ import SharedRandomness
 /// the round begins with. Columns are averaged by weight, or with `trim` robustly: the trimmed mean
 /// drops that share of the largest and of the smallest of each column and weighs the rest equally
 /// (Yin et al., 2018; for scalars CyBeR-0, Egger et al., 2025).
-struct SharedDirections: AlgorithmSession {
+struct SharedDirections: SeededSession {
   static let name = "shared-directions"
 
-  private let step: ZerothOrderStep
-  private let bank: DirectionBank
-  private let count: Int
+  let step: ZerothOrderStep
+  let bank: DirectionBank
+  let count: Int
+  let keepsHistory = false
   private let trim: Double
-  private let key: UInt64
-  private var state: SeedState
+  let key: UInt64
+  var state: SeedState
 
   init(_ configuration: JSONValue, key: UInt64) throws(AlgorithmError) {
     let settings = try AlgorithmSettings(
@@ -41,10 +42,6 @@ struct SharedDirections: AlgorithmSession {
     return try step.train(task, key: key, on: &trainer, moves: false) { index in
       Direction(bank: current, index: draw.seed(at: index))
     }
-  }
-
-  func check(_ payload: [UInt8], for task: LocalTask) throws {
-    try step.check(payload, for: task)
   }
 
   mutating func fold(_ contributions: [Contribution]) throws {
@@ -93,24 +90,6 @@ struct SharedDirections: AlgorithmSession {
   private static func rounded(_ sum: Int64, by count: Int64) -> Int64 {
     let (quotient, remainder) = (2 * sum + count).quotientAndRemainder(dividingBy: 2 * count)
     return remainder < 0 ? quotient - 1 : quotient
-  }
-
-  func weightUpdates() throws -> [WeightUpdate] {
-    state.weightUpdates(bank, scaleExponent: step.scaleExponent)
-  }
-
-  func snapshot() -> [UInt8] {
-    var writer = ByteWriter()
-    state.encode(into: &writer)
-    return writer.bytes
-  }
-
-  mutating func restore(_ snapshot: [UInt8]) throws {
-    state = try SeedState(snapshot, count: count, keepsHistory: false)
-  }
-
-  func digest(base: Digest) -> Digest {
-    state.digest(base: base, name: Self.name, key: key, bank, scaleExponent: step.scaleExponent)
   }
 
   /// The directions of a round: those of a client that cannot be.
