@@ -9,6 +9,23 @@ static void linear_parts_finish(
   finish_tile(context, tile, stride, m, rows, n, columns);
 }
 
+/// Sums of integers times the scales of their rows.
+static void linear_scaled_finish(
+    const void *context, const float *tile, int64_t stride, int64_t m, int64_t rows, int64_t n,
+    int64_t columns) {
+  const samara_linear_args *a = context;
+  float scaled[4 * SIDE * SIDE] __attribute__((aligned(64)));
+  for (int64_t j = 0; j < columns; j += LANES) {
+    const float *scales = a->weight.row_scales + n + j;
+    int64_t some = smaller(columns - j, LANES);
+    vec scale = some == LANES ? load(scales) : load_some(scales, some);
+    for (int64_t i = 0; i < rows; i++) {
+      store(scaled + i * 2 * SIDE + j, load(tile + i * stride + j) * scale);
+    }
+  }
+  finish_tile(a, scaled, 2 * SIDE, m, rows, n, columns);
+}
+
 static void linear_parts_fetch(const void *context, int64_t m, int64_t rows, int64_t n) {
   const samara_linear_args *a = context;
   for (int64_t r = m; r < m + rows; r++) fetch_columns(a->residual + r * a->residual_stride + n);
@@ -17,15 +34,19 @@ static void linear_parts_fetch(const void *context, int64_t m, int64_t rows, int
 INLINE parts_operand weight_operand(const samara_weight *w, int turned) {
   parts_operand o = {.data = w->data, .stride = w->row_stride, .turned = turned};
   if (w->element_type != SAMARA_F32) o.weight = w;
+  o.narrow = w->element_type == SAMARA_BF16 || w->element_type == SAMARA_I8;
   return o;
 }
+
+/// Terms of which fewer are not worth a step of the tile unit, since half of it is padding.
+enum { LEAST_TERMS = 17 };
 
 static void linear_by_parts(const samara_linear_args *a) {
   if (!a->by_parts) {
     linear(a);
     return;
   }
-  if (a->weight.signs) {
+  if (a->weight.signs || a->weight.columns < LEAST_TERMS) {
     samara_linear_args plain = *a;
     plain.packed = NULL;
     linear(&plain);
@@ -34,6 +55,7 @@ static void linear_by_parts(const samara_linear_args *a) {
   product p = {.row_begin = a->m_begin, .row_end = a->m_end, .column_begin = a->n_begin,
                .column_end = a->n_end, .terms = a->weight.columns, .context = a,
                .scratch = a->scratch, .finish = linear_parts_finish};
+  if (a->weight.element_type == SAMARA_I8) p.finish = linear_scaled_finish;
   if (a->residual) p.fetch = linear_parts_fetch;
   p.packed = a->packed, p.packed_columns = a->weight.rows;
   parts_operand left = {.data = a->input, .stride = a->input_stride};
@@ -53,6 +75,7 @@ static void linear_input_gradient_by_parts(const samara_linear_input_gradient_ar
                .scratch = a->scratch, .finish = input_gradient_finish};
   if (a->saved || a->residual) p.fetch = input_gradient_fetch;
   parts_operand left = {.data = a->output_gradient, .stride = a->output_gradient_stride};
+  if (a->weight.element_type == SAMARA_I8) left.scales = a->weight.row_scales;
   p.packed = a->packed, p.packed_columns = a->weight.columns;
   parts_operand right = weight_operand(&a->weight, 1);
   run_parts(&p, &left, &right, 0);

@@ -1,12 +1,10 @@
 // Apache-2.0. Matrix products by parts, on the tile unit of a processor that has one (AMX). A factor
 // is the sum of three bf16 numbers, which hold all bits of a binary32 one; of the nine products of
-// parts the three smallest, below 2^-26 of the whole, are left out. Sums are binary32 and go through
-// the terms in one order that does not depend on ranges.
+// parts the three smallest, below 2^-26 of the whole, are left out. A right factor of bf16 or int8 is
+// one part, and three products are all of them. Sums are binary32 and go through the terms in one order
+// that does not depend on ranges.
 #pragma once
-#include "product_body.h"
-
-/// Sides of a register tile, terms of a step, and what one step of a packed panel of 2·SIDE takes.
-enum { SIDE = 16, STEP = 32, PARTS = 3, PART = 2 * SIDE * STEP, PANEL_STEP = PARTS * PART };
+#include "parts_panels.h"
 
 /// Elements of one operand that are packed together; terms that are taken in one block, and of a block
 /// where there are more; indices of the other operand; sums that wait for the next block.
@@ -17,118 +15,6 @@ enum {
   PARTS_INNER = 128,
   PARTS_SUMS = 384 * 1024,
 };
-
-/// An operand: element (index, term) lies at data[index·stride + term], or turned at
-/// data[term·stride + index]; of `weight` where that is set, index being a row unless turned.
-typedef struct parts_operand {
-  const float *data;
-  int64_t stride;
-  const samara_weight *weight;
-  int turned;
-} parts_operand;
-
-/// Three parts of the floats of two vectors: bf16 numbers in the low halves for `low`, in the high ones
-/// for `high`. Each is the nearest one to what the parts before it have left; nothing is left in the end.
-INLINE void parts_of(vec low, vec high, ivec parts[PARTS]) {
-  ivec upper = isplat((int32_t)0xFFFF0000u), half = isplat(0x8000);
-#pragma clang loop unroll(full)
-  for (int p = 0; p < PARTS; p++) {
-    ivec a = (ivec)low, b = (ivec)high;
-    if (p + 1 < PARTS) a += half, b += half;
-    parts[p] = (ivec)((uvec)a >> 16) | (b & upper);
-    low -= (vec)(a & upper);
-    high -= (vec)(b & upper);
-  }
-}
-
-/// 16 indices by 32 terms, as floats one after another, [index][term] or turned [term][index]; zeros
-/// past `indices` and `terms`.
-INLINE void gather_block(
-    const parts_operand *o, int64_t index, int64_t indices, int64_t term, int64_t terms,
-    float block[SIDE * STEP]) {
-  memset(block, 0, SIDE * STEP * 4);
-  int64_t rows = o->turned ? terms : indices, columns = o->turned ? indices : terms;
-  int64_t row = o->turned ? term : index, column = o->turned ? index : term;
-  int64_t step = o->turned ? SIDE : STEP;
-  for (int64_t r = 0; r < rows; r++) {
-    if (!o->weight) {
-      memcpy(block + r * step, o->data + (row + r) * o->stride + column, (size_t)columns * 4);
-    } else if (columns == step) {
-      for (int64_t c = 0; c < columns; c += LANES) {
-        store(block + r * step + c, load_weight(o->weight, row + r, column + c));
-      }
-    } else {
-      samara_weight_row(o->weight, row + r, column, column + columns, block + r * step);
-    }
-  }
-}
-
-/// 16 rows of `columns` (16 or 32) floats turned: to[column][16].
-INLINE void turn_block(const float *from, int64_t stride, int64_t columns, float *to) {
-  for (int64_t c = 0; c < columns; c += LANES) {
-    vec square[LANES];
-#pragma clang loop unroll(full)
-    for (int i = 0; i < LANES; i++) square[i] = load(from + i * stride + c);
-    transpose(square);
-#pragma clang loop unroll(full)
-    for (int i = 0; i < LANES; i++) store(to + (c + i) * LANES, square[i]);
-  }
-}
-
-/// One block to its three parts, PART elements apart, terms paired with those SIDE further: as the left
-/// operand of the tile unit wants it, [index][pair][2], or as the right one, [pair][index][2].
-INLINE void pack_block(
-    const parts_operand *o, int64_t index, int64_t indices, int64_t term, int64_t terms, int is_right,
-    uint16_t *packed) {
-  float block[SIDE * STEP] __attribute__((aligned(64)));
-  float turned[SIDE * STEP] __attribute__((aligned(64)));
-  const float *from = o->data + (o->turned ? term * o->stride + index : index * o->stride + term);
-  int64_t stride = o->stride;
-  if (o->weight || indices < SIDE || terms < STEP) {
-    gather_block(o, index, indices, term, terms, block);
-    from = block;
-    stride = o->turned ? SIDE : STEP;
-  }
-  if (is_right && !o->turned) {
-    turn_block(from, stride, STEP, turned);
-    from = turned;
-    stride = SIDE;
-  } else if (!is_right && o->turned) {
-    turn_block(from, stride, SIDE, turned);
-    turn_block(from + SIDE * stride, stride, SIDE, turned + SIDE * SIDE);
-    from = turned;
-    stride = SIDE;
-  }
-  // From here the vectors of a pair of terms, or of an index, lie `step` apart.
-  int64_t step = is_right || o->turned ? SIDE * stride : SIDE;
-#pragma clang loop unroll_count(4)
-  for (int i = 0; i < SIDE; i++) {
-    ivec parts[PARTS];
-    parts_of(load(from + i * stride), load(from + i * stride + step), parts);
-#pragma clang loop unroll(full)
-    for (int p = 0; p < PARTS; p++) {
-      memcpy(packed + p * PART + i * STEP, &parts[p], sizeof parts[p]);
-    }
-  }
-}
-
-/// Indices [i, i_end), terms [r, r + depth) as panels of 2·SIDE indices.
-INLINE void pack_parts(
-    const parts_operand *o, int64_t i, int64_t i_end, int64_t r, int64_t depth, int is_right,
-    uint16_t *packed) {
-  int64_t steps = round_up(depth, STEP) / STEP, blocks = round_up(i_end - i, SIDE) / SIDE;
-  // Along the rows of the matrix, since the next one may lie in another page.
-  int64_t across = o->turned ? blocks : steps, along = o->turned ? steps : blocks;
-  for (int64_t line = 0; line < along; line++) {
-    for (int64_t place = 0; place < across; place++) {
-      int64_t step = o->turned ? line : place, block = o->turned ? place : line;
-      int64_t index = i + block * SIDE, term = step * STEP;
-      pack_block(
-          o, index, smaller(SIDE, i_end - index), r + term, smaller(STEP, depth - term), is_right,
-          packed + (block / 2 * steps + step) * PANEL_STEP + block % 2 * (PART / 2));
-    }
-  }
-}
 
 /// The tile unit set up for whole tiles.
 INLINE void start_tiles(void) {
@@ -160,9 +46,9 @@ INLINE void start_tiles(void) {
   } while (0)
 
 /// Sums of 32 × 32 elements, or of half as many rows (not tall) or columns (not wide), over whole
-/// steps, small products first.
+/// steps, small products first; of a narrow right operand's one part.
 INLINE void parts_tile(
-    int tall, int wide, const uint16_t *a, const uint16_t *b, int64_t steps, float *tile,
+    int narrow, int tall, int wide, const uint16_t *a, const uint16_t *b, int64_t steps, float *tile,
     int64_t stride, int fresh) {
   _tile_zero(0), _tile_zero(1), _tile_zero(2), _tile_zero(3);
   if (!fresh) {
@@ -171,12 +57,17 @@ INLINE void parts_tile(
     if (tall) _tile_loadd(2, tile + SIDE * stride, stride * 4);
     if (tall && wide) _tile_loadd(3, tile + SIDE * stride + SIDE, stride * 4);
   }
-  for (int64_t s = 0; s < steps; s++, a += PANEL_STEP, b += PANEL_STEP) {
+  for (int64_t s = 0; s < steps; s++, a += PANEL_STEP, b += narrow ? PART : PANEL_STEP) {
     LOAD_LEFT(2);
     LOAD_RIGHT(0);
     MULTIPLY();
     LOAD_LEFT(1);
     MULTIPLY();
+    if (narrow) {
+      LOAD_LEFT(0);
+      MULTIPLY();
+      continue;
+    }
     LOAD_RIGHT(1);
     MULTIPLY();
     LOAD_LEFT(0);
@@ -192,22 +83,27 @@ INLINE void parts_tile(
   if (tall && wide) _tile_stored(3, tile + SIDE * stride + SIDE, stride * 4);
 }
 
-#define PARTS_TILE(name, tall, wide)                                                     \
+#define PARTS_TILE(name, narrow, tall, wide)                                             \
   static void name(                                                                      \
       const uint16_t *a, const uint16_t *b, int64_t steps, float *tile, int64_t stride,  \
       int fresh) {                                                                       \
-    parts_tile(tall, wide, a, b, steps, tile, stride, fresh);                            \
+    parts_tile(narrow, tall, wide, a, b, steps, tile, stride, fresh);                    \
   }
-PARTS_TILE(parts_tile_small, 0, 0)
-PARTS_TILE(parts_tile_wide, 0, 1)
-PARTS_TILE(parts_tile_tall, 1, 0)
-PARTS_TILE(parts_tile_whole, 1, 1)
+#define PARTS_TILES(name, narrow)           \
+  PARTS_TILE(name##_small, narrow, 0, 0)    \
+  PARTS_TILE(name##_wide, narrow, 0, 1)     \
+  PARTS_TILE(name##_tall, narrow, 1, 0)     \
+  PARTS_TILE(name##_whole, narrow, 1, 1)
+PARTS_TILES(parts_tile, 0)
+PARTS_TILES(narrow_tile, 1)
+#undef PARTS_TILES
 #undef PARTS_TILE
 
 typedef void parts_tile_function(
     const uint16_t *, const uint16_t *, int64_t, float *, int64_t, int);
-static parts_tile_function *const parts_tiles[2][2] = {
-    {parts_tile_small, parts_tile_wide}, {parts_tile_tall, parts_tile_whole}};
+static parts_tile_function *const parts_tiles[2][2][2] = {
+    {{parts_tile_small, parts_tile_wide}, {parts_tile_tall, parts_tile_whole}},
+    {{narrow_tile_small, narrow_tile_wide}, {narrow_tile_tall, narrow_tile_whole}}};
 
 /// Where the parts of the scratch lie, in floats. `outer`: indices of the operand that stays packed while
 /// the other passes by, `inner` of those at a time.
@@ -261,7 +157,7 @@ static void pack_whole_parts(
     const parts_operand *o, int64_t indices, int64_t terms, uint16_t *packed) {
   int64_t depth = parts_depth(terms);
   for (int64_t r = 0; r < terms; r += depth) {
-    uint16_t *block = packed + r / STEP * panel_count(indices) * PANEL_STEP;
+    uint16_t *block = packed + r / STEP * panel_count(indices) * panel_step(o);
     pack_parts(o, 0, indices, r, smaller(depth, terms - r), 1, block);
   }
 }
@@ -272,6 +168,7 @@ typedef struct parts_run {
   parts_layout l;
   uint16_t *outer, *inner;
   float *sums;
+  int narrow;      // the right operand
   int64_t stride;  // of the sums; 0: tiles are finished one by one
 } parts_run;
 
@@ -285,7 +182,7 @@ INLINE void run_parts_tile(
   int64_t steps = round_up(depth, STEP) / STEP, stride = s->stride;
   if (last && p->fetch) p->fetch(p->context, i, rows, j);
   if (first && p->start) p->start(p->context, tile, stride, i, rows, j, columns);
-  parts_tiles[rows > SIDE][columns > SIDE](a, b, steps, tile, stride, first && !p->start);
+  parts_tiles[s->narrow][rows > SIDE][columns > SIDE](a, b, steps, tile, stride, first && !p->start);
   if (last) p->finish(p->context, tile, stride, i, rows, j, columns);
 }
 
@@ -298,7 +195,8 @@ static void run_parts(
   int64_t first_outer = keeps_columns ? p->column_begin : p->row_begin;
   int64_t first_inner = keeps_columns ? p->row_begin : p->column_begin;
   const parts_operand *outer = keeps_columns ? right : left, *inner = keeps_columns ? left : right;
-  parts_run s = {.p = p, .l = parts_layout_of(outers, inners, p->terms)};
+  parts_run s = {
+      .p = p, .l = parts_layout_of(outers, inners, p->terms), .narrow = right->narrow};
   s.outer = (uint16_t *)p->scratch;
   s.inner = (uint16_t *)(p->scratch + s.l.second);
   s.sums = p->scratch + s.l.sums;
@@ -310,29 +208,30 @@ static void run_parts(
     int64_t o_end = smaller(outers, o + s.l.outer), r = 0;
     do {
       int64_t depth = smaller(s.l.depth, p->terms - r);
-      int64_t panel = round_up(depth, STEP) / STEP * PANEL_STEP;
+      int64_t steps = round_up(depth, STEP) / STEP;
+      int64_t outer_panel = steps * panel_step(outer), inner_panel = steps * panel_step(inner);
       const uint16_t *outer_panels = s.outer, *inner_panels = s.inner, *block = NULL;
       if (packed) {
-        block = packed + r / STEP * panel_count(p->packed_columns) * PANEL_STEP;
-        block += p->column_begin / (2 * SIDE) * panel;
+        block = packed + r / STEP * panel_count(p->packed_columns) * panel_step(right);
+        block += p->column_begin / (2 * SIDE) * steps * panel_step(right);
       }
       if (block && keeps_columns) {
-        outer_panels = block + o / (2 * SIDE) * panel;
+        outer_panels = block + o / (2 * SIDE) * outer_panel;
       } else {
         pack_parts(outer, first_outer + o, first_outer + o_end, r, depth, keeps_columns, s.outer);
       }
       for (int64_t n = 0; n < inners; n += s.l.inner) {
         int64_t n_end = smaller(inners, n + s.l.inner);
         if (block && !keeps_columns) {
-          inner_panels = block + n / (2 * SIDE) * panel;
+          inner_panels = block + n / (2 * SIDE) * inner_panel;
         } else {
           pack_parts(
               inner, first_inner + n, first_inner + n_end, r, depth, !keeps_columns, s.inner);
         }
         for (int64_t x = n; x < n_end; x += 2 * SIDE) {
-          const uint16_t *passing = inner_panels + (x - n) / (2 * SIDE) * panel;
+          const uint16_t *passing = inner_panels + (x - n) / (2 * SIDE) * inner_panel;
           for (int64_t y = o; y < o_end; y += 2 * SIDE) {
-            const uint16_t *kept = outer_panels + (y - o) / (2 * SIDE) * panel;
+            const uint16_t *kept = outer_panels + (y - o) / (2 * SIDE) * outer_panel;
             if (keeps_columns) {
               float *tile = whole ? s.sums : s.sums + x * s.stride + y - o;
               run_parts_tile(

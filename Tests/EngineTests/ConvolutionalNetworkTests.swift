@@ -153,7 +153,8 @@ struct ConvolutionalNetworkTests {
       #expect(try again.checkpoint.entry("stem.conv.weight").shape == [12, 3, 3, 3])
       let workspace = try TrainerWorkspace(again, team: ThreadTeam(threads: 1))
       let other = GradientTrainer(workspace, optimizer: .sgd())
-      #expect(try other.loss(golden.examples, rows: 3) == loss)
+      // What was a frozen prefix may have been taken by parts.
+      #expect(abs(try other.loss(golden.examples, rows: 3) - loss) <= 1e-6 * loss)
     }
   }
 

@@ -52,7 +52,7 @@ struct FrozenWeightsTests {
   }
 
   @Test(
-    "Gradients are those of the floats that the integers stand for, to the bit",
+    "Gradients are those of the floats that narrow elements stand for",
     arguments: ["llama", "qwen2", "bert-classes", "mistral-f16-sharded", "gpt2"],
     [FrozenWeights.int8, .bf16]
   )
@@ -88,8 +88,17 @@ struct FrozenWeightsTests {
         _ = try trainer.step(golden.examples, rows: 3, rate: 0.5)
         return try trainer.gradients(golden.examples, rows: 3)
       }
-      #expect(made[0].loss == made[1].loss)
-      #expect(made[0].gradients == made[1].gradients)
+      // On the tile unit scales of rows are multiplied to sums of integers; else to the bit.
+      if frozen == .int8, KernelTable.current.instructionSet == .amx {
+        #expect(abs(made[0].loss - made[1].loss) <= 1e-5 * abs(made[1].loss))
+        // Biases of keys change no probability: their gradients are rounding and nothing else.
+        for (tensor, wanted) in made[1].gradients where !tensor.hasSuffix("key.bias") {
+          #expect(error(try #require(made[0].gradients[tensor]), wanted) < 1e-4, "\(tensor)")
+        }
+      } else {
+        #expect(made[0].loss == made[1].loss)
+        #expect(made[0].gradients == made[1].gradients)
+      }
       #expect(made[0].gradients.values.contains { $0.contains { $0 != 0 } })
     }
   }
