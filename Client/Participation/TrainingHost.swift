@@ -175,8 +175,12 @@ public final class TrainingHost: Sendable {
     )
     for name in model.newTensors { log.info("new tensor \(name): the checkpoint lacks it") }
     for name in model.unusedTensors { log.info("unused tensor \(name)") }
-    let dataset = try DatasetReader(configuration, tokenizer: try model.dataTokenizer())
-      .read(path: resources.data)
+    let reader = try DatasetReader(
+      configuration,
+      tokenizer: try model.dataTokenizer(),
+      images: try model.imageInput()
+    )
+    let dataset = try reader.read(path: resources.data)
     log.info("data \(resources.data): \(dataset.summary)")
     let team = state.team ?? ThreadTeam(threads: resources.threads)
     state.team = team

@@ -11,7 +11,8 @@ import Tensors
 
 let benchCommand = Command(
   "bench",
-  "Measure what this machine makes of a model: tokens a second of forward passes and of steps.",
+  "Measure what this machine makes of a model: tokens, or examples of values, a second of forward "
+    + "passes and of steps.",
   options: [
     ModelOptions.model,
     .value("batch-size", "N", "Examples of a batch (8)."),
@@ -22,7 +23,8 @@ let benchCommand = Command(
   ],
   notes: """
     A step is two forward passes at w ± εz with everything around them: drawing the direction,
-    perturbing, moving the weights. The texts are random tokens: times do not depend on them.
+    perturbing, moving the weights. Texts are random tokens, examples of values random numbers: \
+    times do not depend on them.
     """
 ) { arguments, console in
   let patterns = arguments.allValues("trainable")
@@ -49,7 +51,8 @@ let benchCommand = Command(
   )
   let forward = try bench.forward()
   let step = try bench.step()
-  let tokens = Double(bench.tokens)
+  let units = Double(bench.units)
+  let unit = model.family.valueCount > 0 ? "examples" : "tokens"
   let kernels = "\(KernelTable.current.instructionSet)"
   switch console.format {
   case .json:
@@ -57,26 +60,31 @@ let benchCommand = Command(
       JSONValue.object([
         .init("model", .string(stored.request.directory)),
         .init("batch_size", .integer(Int64(batchSize))),
-        .init("length", .integer(Int64(bench.tokens / batchSize))),
+        .init("length", .integer(Int64(bench.units / batchSize))),
         .init("threads", .integer(Int64(team.threadCount))),
         .init("kernels", .string(kernels)),
         .init("parameters", .integer(Int64(model.parameterCount))),
         .init("forward_seconds", .number(forward)),
-        .init("forward_tokens_per_second", .number(tokens / forward)),
+        .init("forward_\(unit)_per_second", .number(units / forward)),
         .init("step_seconds", .number(step)),
-        .init("step_tokens_per_second", .number(tokens / step)),
+        .init("step_\(unit)_per_second", .number(units / step)),
         .init("step_per_forward", .number(step / forward)),
         .init("mapped_bytes", .integer(Int64(model.mappedBytes))),
         .init("plan_bytes", .integer(Int64(bench.planBytes))),
       ]).serialized()
     )
   case .text:
+    let batch =
+      model.family.valueCount > 0
+      ? "\(batchSize) examples of \(model.family.valueCount) values"
+      : "\(batchSize) × \(bench.units / batchSize) tokens"
     console.write(
-      "\(batchSize) × \(bench.tokens / batchSize) tokens, \(team.threadCount) threads, \(kernels), "
-        + "\(model.parameterCount) parameters train"
+      "\(batch), \(team.threadCount) threads, \(kernels), \(model.parameterCount) parameters train"
     )
-    console.write("forward  \(line(forward, tokens))")
-    console.write("step     \(line(step, tokens)), \(decimal(step / forward, 2)) forward passes")
+    console.write("forward  \(line(forward, units, unit))")
+    console.write(
+      "step     \(line(step, units, unit)), \(decimal(step / forward, 2)) forward passes"
+    )
     console.write(
       "memory   \(mebibytes(model.mappedBytes)) mapped, \(mebibytes(bench.planBytes)) weights and plan"
     )
@@ -118,7 +126,7 @@ private final class ModelBench {
   }
 
   /// Tokens of the batch, or examples of values.
-  var tokens: Int { data.dataset.examples.reduce(0) { $0 + max(1, $1.tokens.count) } }
+  var units: Int { data.dataset.examples.reduce(0) { $0 + max(1, $1.tokens.count) } }
 
   var planBytes: Int { workspace.byteCount }
 
@@ -149,6 +157,6 @@ private final class ModelBench {
   }
 }
 
-private func line(_ seconds: Double, _ tokens: Double) -> String {
-  "\(decimal(1000 * seconds, 2)) ms, \(Int(tokens / seconds)) tokens a second"
+private func line(_ seconds: Double, _ units: Double, _ unit: String) -> String {
+  "\(decimal(1000 * seconds, 2)) ms, \(Int(units / seconds)) \(unit) a second"
 }

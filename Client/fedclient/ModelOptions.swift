@@ -28,7 +28,11 @@ enum ModelOptions {
   )
 
   static let data: [Option] = [
-    .value("data", "FILE", "JSON lines, CSV, text or .safetensors, or a folder of them."),
+    .value(
+      "data",
+      "FILE",
+      "JSON lines, CSV, text or .safetensors, or a folder of these or of pictures."
+    ),
     .value("data-format", "NAME", "\(DataFormat.names.joined(separator: ", ")) (auto)."),
     .value("template", "NAME", "Chat template; auto chooses by the model's special tokens."),
     .value("max-length", "N", "Tokens of an example at most (256)."),
@@ -86,6 +90,7 @@ extension Arguments {
     let length = try integer("max-length", in: 2...(1 << 17)) ?? 256
     let reader = try DatasetReader(
       tokenizer: try model.dataTokenizer(),
+      images: try model.imageInput(),
       format: value("data-format") ?? "auto",
       template: value("template") ?? "auto",
       maximumLength: min(length, model.family.maximumPositions),

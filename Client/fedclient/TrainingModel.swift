@@ -45,7 +45,8 @@ extension Arguments {
     let model = try LoadedModel(ModelRequest(directory: try required("model")))
     guard asked != nil || model.head == .hidden, let path = value("data") else { return nil }
     let reader = try DatasetReader(
-      tokenizer: try model.tokenizer(),
+      tokenizer: try model.dataTokenizer(),
+      images: try model.imageInput(),
       format: value("data-format") ?? "auto",
       maximumLength: model.family.maximumPositions,
       field: "label",
@@ -59,6 +60,10 @@ extension Arguments {
       )
     }
     let numbers = names.compactMap { Int($0) }
+    if model.family.valueCount > 0, numbers.count == names.count, let most = numbers.max() {
+      // Classes of arrays are numbers from 0, whether or not the data have each.
+      return (0...most).map { "\($0)" }
+    }
     return numbers.count == names.count ? numbers.sorted().map { "\($0)" } : names.sorted()
   }
 }

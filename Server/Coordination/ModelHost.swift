@@ -149,6 +149,7 @@ public final class ModelHost: ModelWork {
     }
     let reader = try DatasetReader(
       tokenizer: try model.dataTokenizer(),
+      images: try model.imageInput(),
       format: configuration.data.format,
       template: configuration.data.template,
       maximumLength: configuration.data.maximumLength,

@@ -38,12 +38,13 @@ public struct SimulatedModel: SimulatedWork {
     blocks = model.blocks
     key = configuration.runKey
     isClassifier = configuration.labels != nil
-    let tokenizer = try model.dataTokenizer()
+    let (tokenizer, images) = (try model.dataTokenizer(), try model.imageInput())
     let samples = settings.partition == "samples"
     let goesByField = !samples && Partition(settings).goesByGroup
     let reader = try DatasetReader(
       configuration,
       tokenizer: tokenizer,
+      images: images,
       field: goesByField ? settings.field : nil
     )
     all = try reader.read(path: settings.data)
@@ -68,6 +69,7 @@ public struct SimulatedModel: SimulatedWork {
       let reader = try DatasetReader(
         configuration,
         tokenizer: tokenizer,
+        images: images,
         limit: evaluation.limit
       )
       heldOut = ClientData(

@@ -4,7 +4,7 @@ public import ModelFiles
 
 /// What kind of file a path holds.
 public enum DataFormat: Sendable, Equatable {
-  /// By the name: a folder, `.csv`, `.txt` or `.md`, `.safetensors`, anything else JSON lines.
+  /// By the name: a folder, one of pictures among them, `.csv`, `.txt` or `.md`, `.safetensors`, anything else JSON lines.
   case auto
   /// JSON lines, one object a line.
   case lines(RowFormat)
@@ -14,10 +14,12 @@ public enum DataFormat: Sendable, Equatable {
   case plain
   /// Arrays of values and labels.
   case arrays
+  /// A folder of pictures, a folder in it for each class.
+  case images
 
   /// Names that a run file may give.
   public static let names = [
-    "auto", "alpaca", "sharegpt", "messages", "text", "csv", "folder", "safetensors",
+    "auto", "alpaca", "sharegpt", "messages", "text", "csv", "folder", "safetensors", "images",
   ]
 
   /// A format by its name.
@@ -29,6 +31,7 @@ public enum DataFormat: Sendable, Equatable {
     case "csv": self = .csv
     case "folder": self = .plain
     case "safetensors": self = .arrays
+    case "images": self = .images
     default:
       guard let rows = RowFormat(rawValue: name) else {
         throw .unknownName(kind: "data format", name: name, known: Self.names)
@@ -43,7 +46,8 @@ public enum DataFormat: Sendable, Equatable {
 public struct DatasetReader: Sendable {
   /// Nil: examples are of values.
   private let builder: ExampleBuilder?
-  private let classCount: Int?
+  private let labels: [String]?
+  private let images: ImageInput?
   private let format: DataFormat
   private let field: String?
   private let limit: Int
@@ -52,19 +56,22 @@ public struct DatasetReader: Sendable {
   /// A reader.
   ///
   /// - Parameters:
-  ///   - tokenizer: the model's; nil of a model that reads values, whose data are arrays.
+  ///   - tokenizer: the model's; nil of a model that reads values, whose data are arrays or pictures.
+  ///   - images: the pictures the model reads; nil where it reads none.
   ///   - format: one of `DataFormat.names`.
   ///   - template: `auto`, or one of `ChatTemplate`.
   ///   - maximumLength: tokens of an example at most; longer texts are cut into several examples,
   ///     longer conversations and texts with a label lose their end.
   ///   - labels: the classes in the order of the model's outputs; nil for language modeling.
   ///   - field: the field whose values become `Dataset.groups`; `file` is the name of the file where
-  ///     rows have no such field. Arrays have `label`, and any other tensor of integers.
+  ///     rows have no such field. Arrays have `label`, and any other tensor of integers; pictures
+  ///     `label` and `file`.
   ///   - limit: examples at most; reading ends there.
   ///   - rowLimit: bytes of a row at most; longer rows are skipped.
   /// - Throws: `DatasetError.unknownName`.
   public init(
     tokenizer: (any Tokenizer)?,
+    images: ImageInput? = nil,
     format: String = "auto",
     template: String = "auto",
     maximumLength: Int,
@@ -90,7 +97,8 @@ public struct DatasetReader: Sendable {
         labels: labels
       )
     }
-    classCount = labels?.count
+    self.labels = labels
+    self.images = images
     self.field = field
     self.limit = limit
     self.rowLimit = rowLimit
@@ -102,10 +110,15 @@ public struct DatasetReader: Sendable {
   public func read(path: String) throws(DatasetError) -> Dataset {
     var collected = Collected(keepsGroups: field != nil)
     if DataFolder.isFolder(path) {
-      for file in try DataFolder.files(path) {
-        guard collected.examples.count < limit else { break }
-        collected.file = file
-        try read(file: "\(path)/\(file)", into: &collected)
+      let files = try DataFolder.files(path)
+      if let input = try imageInput(files, path) {
+        try readImages(files, path, input, into: &collected)
+      } else {
+        for file in files {
+          guard collected.examples.count < limit else { break }
+          collected.file = file
+          try read(file: "\(path)/\(file)", into: &collected)
+        }
       }
     } else {
       try read(file: path, into: &collected)
@@ -121,13 +134,46 @@ public struct DatasetReader: Sendable {
     )
   }
 
+  /// The pictures to read of a folder, where they are asked for or found.
+  private func imageInput(_ files: [String], _ path: String) throws(DatasetError) -> ImageInput? {
+    let isFound = format == .auto && builder == nil && ImageFolder.holdsImages(files)
+    guard isFound || format == .images else { return nil }
+    guard let images else { throw .arrays(file: path, reason: "the model reads no pictures") }
+    return images
+  }
+
+  private func readImages(
+    _ files: [String],
+    _ path: String,
+    _ input: ImageInput,
+    into collected: inout Collected
+  ) throws(DatasetError) {
+    let folder = try ImageFolder(
+      path: path,
+      files: files,
+      labels: labels,
+      input: input,
+      fileLimit: rowLimit
+    )
+    for file in folder.files {
+      guard collected.examples.count < limit else { break }
+      collected.file = file
+      let group = try field.map { (field) throws(DatasetError) in try folder.group(field, file) }
+      collected.add(at: 1) { () throws(RowFault) in ([try folder.example(file)], group ?? "") }
+    }
+  }
+
   private func read(file: String, into collected: inout Collected) throws(DatasetError) {
     let format = format == .auto ? Self.recognised(file) : format
+    guard format != .images else {
+      throw .arrays(file: file, reason: "pictures lie in a folder that has one for each class")
+    }
     guard (builder == nil) == (format == .arrays) else {
       throw .arrays(
         file: file,
         reason: builder == nil
           ? "the model reads values; give it a .safetensors file of features or images"
+            + (images == nil ? "" : ", or a folder of pictures")
           : "the model reads texts, and the file holds arrays"
       )
     }
@@ -135,7 +181,7 @@ public struct DatasetReader: Sendable {
     case .lines(let rows): try readLines(file, rows, into: &collected)
     case .csv: try readCSV(file, into: &collected)
     case .plain: try readText(file, into: &collected)
-    case .arrays, .auto: try readArrays(file, into: &collected)
+    case .arrays, .auto, .images: try readArrays(file, into: &collected)
     }
   }
 
@@ -147,7 +193,7 @@ public struct DatasetReader: Sendable {
   }
 
   private func readArrays(_ file: String, into collected: inout Collected) throws(DatasetError) {
-    let arrays = try ArrayFile(path: file, classCount: classCount, rowLimit: rowLimit)
+    let arrays = try ArrayFile(path: file, classCount: labels?.count, rowLimit: rowLimit)
     let count = min(arrays.count, limit - collected.examples.count)
     let name = collected.file.isEmpty ? file : collected.file
     if let field {

@@ -39,6 +39,14 @@ extension UpdateScheme {
     var columns: [String: Int?] = [:]
     for term in terms {
       let chosen = chosen(by: term, graph, blocks)
+      if let window = windowInPart(term, graph, blocks) {
+        throw .scheme(
+          description,
+          reason:
+            "\(term.name) has \(window) among its tensors, a window for each channel; a fraction "
+            + "is of a layer's input channels, of which it has one: name it without fraction"
+        )
+      }
       guard !chosen.isEmpty else {
         throw .scheme(description, reason: "\(term.name) chooses nothing: \(term.missing)")
       }
@@ -51,33 +59,41 @@ extension UpdateScheme {
     return UpdateSelection(columns: columns)
   }
 
+  /// A depthwise weight that a term would train in part.
+  private func windowInPart(_ term: Term, _ graph: Graph, _ blocks: Blocks) -> String? {
+    guard case .weights(let pattern, let fraction, let last) = term, fraction < 1 else {
+      return nil
+    }
+    let selection = ParameterSelection([pattern])
+    return graph.parameters.first {
+      $0.shape.rank > 2 && selection.contains($0.name) && blocks.holds(last: last, $0.name)
+    }?.name
+  }
+
   private func chosen(
     by term: Term,
     _ graph: Graph,
     _ blocks: Blocks
   ) -> [(name: String, columns: Int?)] {
-    func inLast(_ name: String, _ last: Int?) -> Bool {
-      guard let last else { return true }
-      return blocks[name].map { $0 >= blocks.count - last } ?? false
-    }
     let stored = graph.parameters.filter { !Adapters.isPart($0.name) }
     let names: [String]
     switch term {
     case .full: names = stored.map(\.name)
     case .head: names = graph.nodes.last { !$0.parameters.isEmpty }.map(graph.names(of:)) ?? []
-    case .blocks(let last): names = stored.map(\.name).filter { inLast($0, last) }
+    case .blocks(let last): names = stored.map(\.name).filter { blocks.holds(last: last, $0) }
     case .biases(let last):
       names = stored.map(\.name).filter {
-        Self.isBias($0) && inLast($0, last)
+        Self.isBias($0) && blocks.holds(last: last, $0)
       }
     case .weights(let pattern, let fraction, let last):
       let selection = ParameterSelection([pattern])
       let matrices = Set(graph.linearWeights)
-      return stored.filter { selection.contains($0.name) && inLast($0.name, last) }.compactMap {
-        guard fraction < 1 else { return ($0.name, nil) }
-        guard matrices.contains($0.name) else { return nil }
-        return ($0.name, max(1, Int(fraction * Double($0.shape.columns))))
-      }
+      return stored.filter { selection.contains($0.name) && blocks.holds(last: last, $0.name) }
+        .compactMap {
+          guard fraction < 1 else { return ($0.name, nil) }
+          guard matrices.contains($0.name) else { return nil }
+          return ($0.name, max(1, Int(fraction * Double($0.shape.columns))))
+        }
     case .adapters: names = graph.parameters.map(\.name).filter(Adapters.isPart)
     }
     return names.map { ($0, nil) }
@@ -104,6 +120,12 @@ struct Blocks {
   }
 
   subscript(name: String) -> Int? { Self.number(name) }
+
+  /// Whether a tensor is of the last `wanted` blocks; all are where that is nil.
+  func holds(last wanted: Int?, _ name: String) -> Bool {
+    guard let last = wanted else { return true }
+    return self[name].map { $0 >= self.count - last } ?? false
+  }
 
   private static func number(_ name: String) -> Int? {
     for part in name.split(separator: ".") {

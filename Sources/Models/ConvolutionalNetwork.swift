@@ -42,6 +42,11 @@ public struct ConvolutionalNetwork: ModelFamily {
   /// Channels of all pixels.
   public var valueCount: Int { height * width * channels }
 
+  /// What the stem sees.
+  public var imageExtents: ImageExtents? {
+    ImageExtents(height: height, width: width, channels: channels)
+  }
+
   /// Reads the configuration.
   public init(_ settings: ModelSettings, hasTensor: (String) -> Bool) throws(ModelError) {
     body = try Self.body(settings)

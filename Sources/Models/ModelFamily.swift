@@ -42,6 +42,16 @@ public struct GraphRequest: Sendable, Hashable {
   }
 }
 
+/// Extents of pictures.
+public struct ImageExtents: Sendable, Hashable {
+  /// Rows of pixels.
+  public let height: Int
+  /// Columns of pixels.
+  public let width: Int
+  /// Channels of a pixel.
+  public let channels: Int
+}
+
 /// A family of models: reads its configuration, builds its graphs.
 ///
 /// A family that is added needs its file and its line in `ModelFamilies`.
@@ -70,6 +80,9 @@ public protocol ModelFamily: Sendable {
 
   /// Features or pixel channels of an example; 0 where it has tokens.
   var valueCount: Int { get }
+
+  /// Extents of the pictures an example is; nil where it is none.
+  var imageExtents: ImageExtents? { get }
 
   /// The head the checkpoint was saved with.
   var storedHead: ModelHead { get }
@@ -108,6 +121,9 @@ extension ModelFamily {
 
   /// None: most families read tokens.
   public var valueCount: Int { 0 }
+
+  /// None: most families read no pictures.
+  public var imageExtents: ImageExtents? { nil }
 }
 
 /// Every family, one line each.

@@ -26,5 +26,6 @@ public let fuzzTargets: [FuzzTarget] = [
   messageFuzzTarget,
   transferFuzzTarget,
   rowsFuzzTarget,
+  imageFuzzTarget,
   deltaFuzzTarget,
 ]
