@@ -13,7 +13,7 @@ extension CoordinatorMachine {
   ) {
     let id = (runs.keys.max() ?? 0) + 1
     do {
-      runs[id] = try RunMachine(id: id, configuration: configuration)
+      runs[id] = try RunMachine(id: id, configuration: configuration, retention: retention)
     } catch {
       effects.actions.append(.answer(ticket: ticket, .failure(PreparationFailure("\(error)"))))
       return

@@ -27,30 +27,42 @@ public struct CoordinatorMachine: Sendable {
   /// What waits behind each commit under way.
   private var gates: [UInt64: [Effects.Step]] = [:]
   let software: String
+  let retention: Retention?
 
   /// A coordinator with the runs that a ledger holds, each with its records in order.
   ///
   /// - Parameters:
   ///   - records: `Ledger.records(of:)` of every run; none for a fresh server.
   ///   - software: program and version, told to clients.
+  ///   - retention: how long great payloads are kept; nil for ever.
   /// - Throws: `RecoveryError` where the records do not lead to the versions they name.
   public init(
     recovering records: [(run: UInt32, records: [LedgerRecord])] = [],
-    software: String = "samara"
+    software: String = "samara",
+    retention: Retention? = nil
   ) throws {
     self.software = software
-    for entry in records {
-      runs[entry.run] = try RunMachine(id: entry.run, records: entry.records)
+    self.retention = retention
+    for (run, records) in records {
+      runs[run] = try RunMachine(id: run, records: records, retention: retention)
     }
   }
 
   /// A coordinator with the runs that a ledger holds; great payloads are in memory one round at a time.
   ///
   /// - Throws: `LedgerError`, or `RecoveryError` where the records do not lead to the versions they name.
-  public init(recovering ledger: borrowing Ledger, software: String = "samara") throws {
+  public init(
+    recovering ledger: borrowing Ledger,
+    software: String = "samara",
+    retention: Retention? = nil
+  ) throws {
     self.software = software
+    self.retention = retention
     for run in try ledger.runs() {
-      runs[run] = try RunMachine(id: run) { try ledger.forEachRecord(of: run, $0) }
+      let version = try ledger.checkpointedVersion(of: run)
+      runs[run] = try RunMachine(id: run, from: version, retention: retention) {
+        try ledger.forEachRecord(of: run, $0)
+      }
     }
   }
 

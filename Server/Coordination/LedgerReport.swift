@@ -75,7 +75,7 @@ public enum LedgerReport {
         )
       case .evaluation(_, let version, let loss, let accuracy): scores[version] = (loss, accuracy)
       case .state(_, let state, _): self.state = state
-      case .layout: break
+      case .layout, .checkpoint: break
       }
       end = max(end, now)
     }

@@ -21,6 +21,7 @@ public final class LedgerWriter: Sendable {
 
   private let waiting = Mutex(Waiting())
   private let commit: @Sendable ([LedgerRecord]) throws -> Void
+  private let tidy: @Sendable () -> Void
   private let loop: EventLoop
   private let log: Log
   private let pause: Duration
@@ -32,21 +33,29 @@ public final class LedgerWriter: Sendable {
   ///   - loop: the thread that waits for the disk; it serves nothing else.
   public convenience init(_ ledger: consuming Ledger, loop: EventLoop, log: Log) {
     let owner = Owner(ledger)
-    self.init(loop: loop, log: log) { records in try owner.ledger.commit(records) }
+    self.init(
+      loop: loop,
+      log: log,
+      tidy: { owner.ledger.removeNeedless() },
+      commit: { records in try owner.ledger.commit(records) }
+    )
   }
 
   /// A writer to something like a ledger.
   ///
   /// - Parameters:
   ///   - pause: how long a disk that refuses is left alone before the next attempt.
+  ///   - tidy: what can wait until those who waited for the records are told.
   ///   - commit: makes records durable, all or none; called on the loop's thread.
   init(
     loop: EventLoop,
     log: Log,
     pause: Duration = .seconds(1),
+    tidy: @escaping @Sendable () -> Void = {},
     commit: @escaping @Sendable ([LedgerRecord]) throws -> Void
   ) {
     self.commit = commit
+    self.tidy = tidy
     self.loop = loop
     self.log = log
     self.pause = pause
@@ -78,6 +87,7 @@ public final class LedgerWriter: Sendable {
       return !waiting.commits.isEmpty
     }
     for commit in batch { commit.then() }
+    tidy()
     if more { loop.submit { self.drain() } }
   }
 }

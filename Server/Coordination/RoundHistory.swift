@@ -20,7 +20,10 @@ struct RoundHistory: Sendable {
 
   private var rounds: [Round] = []
   /// Round of `rounds[0]`: the oldest version that the rounds lead on from.
-  private(set) var first: UInt32 = 0
+  private(set) var first: UInt32
+
+  /// A history that begins with `version`.
+  init(from version: UInt32 = 0) { first = version }
 
   /// An advance is about as long as a snapshot of a dense model; a client that missed more than this
   /// many gets the snapshot.

@@ -23,35 +23,55 @@ public enum RecoveryError: Error, Equatable, Sendable, CustomStringConvertible {
 }
 
 extension RunMachine {
-  /// The run as its records leave it: every fold is done again and checked against its digest.
+  /// The run as its records leave it: every fold since the last checkpoint is done again and checked
+  /// against its digest.
   ///
   /// - Throws: `RecoveryError`, or what the algorithm refuses.
-  init(id: UInt32, records: [LedgerRecord]) throws {
-    try self.init(id: id) { visit in
+  init(id: UInt32, records: [LedgerRecord], retention: Retention? = nil) throws {
+    let versions = records.compactMap {
+      if case .checkpoint(_, let version, _, _) = $0 { version } else { nil }
+    }
+    try self.init(id: id, from: versions.max(), retention: retention) { visit in
       for record in records { try visit(record) }
     }
   }
 
   /// The run as the records that `replay` hands out leave it.
-  init(id: UInt32, _ replay: ((LedgerRecord) throws -> Void) throws -> Void) throws {
+  ///
+  /// - Parameter version: of the last checkpoint among the records.
+  init(
+    id: UInt32,
+    from version: UInt32?,
+    retention: Retention?,
+    _ replay: ((LedgerRecord) throws -> Void) throws -> Void
+  ) throws {
     var machine: RunMachine?
     try replay { record in
       if machine == nil {
-        machine = try Self.begun(id, by: record)
+        machine = try Self.begun(id, by: record, retention)
+        machine?.resumesAt = version ?? 0
       } else {
         try machine?.replay(record)
       }
     }
     guard let machine else { throw RecoveryError.records(run: id, "has no records") }
+    guard machine.round >= machine.resumesAt else {
+      throw RecoveryError.records(run: id, "lacks what led to its checkpoint")
+    }
     self = machine
   }
 
-  private static func begun(_ id: UInt32, by record: LedgerRecord) throws -> RunMachine {
+  private static func begun(
+    _ id: UInt32,
+    by record: LedgerRecord,
+    _ retention: Retention?
+  ) throws -> RunMachine {
     guard case .run(_, _, let bytes) = record else {
       throw RecoveryError.records(run: id, "does not begin with its configuration")
     }
     do {
-      return try RunMachine(id: id, configuration: RunConfiguration(decoding: bytes))
+      let configuration = try RunConfiguration(decoding: bytes)
+      return try RunMachine(id: id, configuration: configuration, retention: retention)
     } catch let error as CodecError {
       throw RecoveryError.records(run: id, "its configuration is refused: \(error)")
     }
@@ -92,8 +112,11 @@ extension RunMachine {
       let key = TaskKey(client: client, base: round)
       guard let task = tasks[client], task.key == key else { return }
       results[key] = Held(steps: task.steps, payload: payload, loss: loss)
+      note([payload.count])
       arrivals.append(key)
     case .aggregation(_, let round, let weights, let digest): try refold(round, weights, digest)
+    case .checkpoint(_, let version, let pending, let state):
+      if version == resumesAt { try resume(version, pending, state) }
     case .evaluation(_, let version, let loss, let accuracy):
       scores[version] = VersionScore(loss: loss, accuracy: accuracy)
     case .state(_, let state, let reason):
@@ -109,6 +132,11 @@ extension RunMachine {
     let chosen = weights.map { TaskKey(client: $0.client, base: $0.base) }
     guard round == self.round, let base, chosen.allSatisfy({ results[$0] != nil }) else {
       throw RecoveryError.records(run: id, "round \(round + 1) lacks what it was made of")
+    }
+    if round < resumesAt {
+      // Its payloads may be gone: the checkpoint to come says what was made of them.
+      turn(to: digest, counted: Set(chosen))
+      return
     }
     let contributions = contributions(chosen, weights.map(\.weight))
     try session.fold(contributions)

@@ -139,6 +139,7 @@ extension RunMachine {
       taskFailed(name, "its result was refused: \(error)", now: now, &effects)
       return
     }
+    note([result.payload.count])
     inFlight[task.key] = Held(steps: task.steps, payload: result.payload, loss: result.meanLoss)
     effects.records.append(
       .contribution(
@@ -272,6 +273,7 @@ extension RunMachine {
       .folded(run: id, round: report.round, contributors: report.contributors)
     )
     advance(to: digest, contributions)
+    checkpointIfDue(&effects)
     score(&effects)
     publish(report, &effects)
   }
@@ -293,6 +295,11 @@ extension RunMachine {
       }
       history.append(parts, budget: session.snapshot().count)
     }
+    turn(to: digest, counted: Set(contributions.map(\.key)))
+  }
+
+  /// The next version has its number; what was counted, and whatever else its scheduler drops, is gone.
+  mutating func turn(to digest: Digest, counted: Set<TaskKey>) {
     round += 1
     digests.append(digest)
     failed = []
@@ -302,7 +309,6 @@ extension RunMachine {
       results = [:]
       arrivals = []
     } else {
-      let counted = Set(contributions.map(\.key))
       for key in counted {
         results[key] = nil
         if tasks[key.client]?.key == key { tasks[key.client] = nil }

@@ -70,6 +70,13 @@ struct RunMachine: Sendable {
   /// Digests of the versions 0...round, once the base is known.
   var digests: [Digest] = []
   var history = RoundHistory()
+  /// How long payloads are kept; nil for ever.
+  let retention: Retention?
+  /// The version of the last checkpoint, and whether payloads since were great.
+  var checkpointed: UInt32 = 0
+  var hasGreatPayloads = false
+  /// While records are replayed: the version that a checkpoint among them holds.
+  var resumesAt: UInt32 = 0
   /// `session.snapshot()` of the current version, once it is needed.
   var snapshot: Blob?
   /// The latest task of each client that has one.
@@ -92,8 +99,9 @@ struct RunMachine: Sendable {
   /// A run as submitted.
   ///
   /// - Throws: `FederationError` or `AlgorithmError` where its settings name what there is not.
-  init(id: UInt32, configuration: RunConfiguration) throws {
+  init(id: UInt32, configuration: RunConfiguration, retention: Retention? = nil) throws {
     self.id = id
+    self.retention = retention
     self.configuration = configuration
     encodedConfiguration = configuration.encoded
     session = try AlgorithmCatalog.start(
@@ -238,6 +246,7 @@ struct RunMachine: Sendable {
 
   /// Ends the run.
   mutating func end(_ state: RunState, _ reason: String, _ effects: inout Effects) {
+    if state != .failed { checkpoint(isLast: true, &effects) }
     phase = .ended(state, reason: reason)
     effects.records.append(.state(run: id, state: state, reason: reason))
     if let outcome {

@@ -15,6 +15,7 @@ let runCommand = Command(
     ServerFolder.option,
     .value("listen", "HOST:PORT", "Listen here instead; may be repeated."),
     .value("threads", "N", "Threads of an evaluation; by default all processors."),
+    .value("keep-rounds", "N", "Rounds whose payloads of 64 KiB and more are kept (16); 0: all."),
     .value("retry", "SECONDS", "When clients come back after a stop of this server (2)."),
     .flag("verbose", "Write more to the log."),
   ],
@@ -29,12 +30,17 @@ let runCommand = Command(
   let processors = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
   let threads = try arguments.integer("threads", in: 1...1024) ?? processors
   let retry = try arguments.integer("retry", in: 0...86_400) ?? 2
+  let rounds = try arguments.integer("keep-rounds", in: 0...1_000_000) ?? 16
   let log = Log(minimum: arguments.isSet("verbose") ? .debug : .info) { console.note($0) }
   // Before any thread begins, so that all of them leave the signals to this one.
   let signals = StopSignals()
   let authority = try CertificateAuthority.open(in: folder.authority)
   let ledger = try Ledger(path: folder.ledger, blobs: folder.blobs)
-  let machine = try CoordinatorMachine(recovering: ledger, software: "fedserver 0.1")
+  let machine = try CoordinatorMachine(
+    recovering: ledger,
+    software: "fedserver 0.1",
+    retention: rounds > 0 ? Retention(rounds: rounds) : nil
+  )
   let storeLoop = try EventLoop()
   let store = try PartStore(folder: folder.blobs, namesWhole: true, loop: storeLoop)
   let loops = (coordination: try EventLoop(), disk: try EventLoop())

@@ -111,6 +111,13 @@ public protocol AlgorithmSession: Sendable {
   /// Takes over a snapshot.
   mutating func restore(_ snapshot: [UInt8]) throws
 
+  /// All that the server must know to fold on, what never travels included: the snapshot, and say the
+  /// moments of an optimiser.
+  func checkpoint() -> [UInt8]
+
+  /// Takes over what `checkpoint` wrote.
+  mutating func resume(from checkpoint: [UInt8]) throws
+
   /// SHA-256(base digest ‖ bank ‖ accumulators …): names the version.
   func digest(base: Digest) -> Digest
 }
@@ -121,6 +128,12 @@ extension AlgorithmSession {
 
   /// Most algorithms do not care.
   public mutating func begin(_: [ParameterBlock]) {}
+
+  /// Most servers know no more than everybody.
+  public func checkpoint() -> [UInt8] { snapshot() }
+
+  /// Most servers know no more than everybody.
+  public mutating func resume(from checkpoint: [UInt8]) throws { try restore(checkpoint) }
 
   /// Contributions travel.
   public func advance() -> [UInt8]? { nil }

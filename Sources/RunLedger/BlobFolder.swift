@@ -7,7 +7,8 @@ import Glibc
 ///     DIGEST.whole    a block that arrived and is what its name says; nobody has kept it yet
 ///     DIGEST          one that a record may refer to
 ///
-/// A file has its lasting name and is on the disk before the record that refers to it is committed.
+/// A file has its lasting name and is on the disk before the record that refers to it is committed, and is
+/// removed only after the checkpoint that makes it needless is.
 struct BlobFolder {
   let path: String
 
@@ -78,11 +79,11 @@ struct BlobFolder {
     return bytes.count == length && Digest.sha256(of: bytes) == digest ? bytes : nil
   }
 
-  /// Removes files with a lasting name that no record refers to: their commit never came.
+  /// Removes files with a lasting name that no record needs.
   ///
-  /// What is younger than an hour stays: another process may be about to commit it.
-  func removeStrays(except names: Set<String>) {
-    let now = time(nil)
+  /// Their commit never came, or a checkpoint has made them needless. Nobody else may be about to commit one.
+  func removeStrays(except names: Set<Digest>) {
+    let needed = Set(names.map(\.description))
     guard let directory = unsafe opendir(path) else { return }
     defer { unsafe closedir(directory) }
     while let entry = unsafe readdir(directory) {
@@ -90,15 +91,16 @@ struct BlobFolder {
       let name = unsafe withUnsafeBytes(of: entry.pointee.d_name) { bytes in
         unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
       }
-      guard name.utf8.count == 64 && !names.contains(name) || name.hasSuffix(".new") else {
+      guard name.utf8.count == 64 && !needed.contains(name) || name.hasSuffix(".new") else {
         continue
       }
-      var status = stat()
-      let file = "\(path)/\(name)"
-      guard unsafe stat(file, &status) == 0, now - status.st_ctim.tv_sec > 3600 else { continue }
-      _ = unsafe unlink(file)
+      _ = unsafe unlink("\(path)/\(name)")
     }
   }
+
+  /// Removes a file that no record needs any more; one that is gone already is fine, and one that
+  /// cannot be removed is a stray of the next start.
+  func remove(_ digest: Digest) { _ = unsafe unlink("\(path)/\(digest)") }
 
   private func sync(_ file: String) throws(LedgerError) -> Bool {
     let number = unsafe open(file, O_RDONLY | O_CLOEXEC)
@@ -118,53 +120,5 @@ struct BlobFolder {
     let code = errno
     // SAFETY: strerror's text is copied at once.
     return .file(call: call, path: subject, reason: unsafe String(cString: strerror(code)))
-  }
-}
-
-/// A contribution whose payload lies in a file, as the ledger's row has it.
-///
-///     0xC0 | run varint | round varint | client varint | loss f32 | length varint | SHA-256 32
-struct BlobReference: WireCodable {
-  let run: UInt32
-  let round: UInt32
-  let client: UInt32
-  let loss: Float
-  let length: Int
-  let digest: Digest
-
-  /// Beyond the kinds of `LedgerRecord`.
-  static let mark: UInt8 = 0xC0
-
-  init(run: UInt32, round: UInt32, client: UInt32, loss: Float, length: Int, digest: Digest) {
-    self.run = run
-    self.round = round
-    self.client = client
-    self.loss = loss
-    self.length = length
-    self.digest = digest
-  }
-
-  init(from reader: inout ByteReader) throws(CodecError) {
-    let mark = try reader.read(UInt8.self)
-    guard mark == Self.mark else {
-      throw .outOfRange(field: "reference", value: "\(mark)", allowed: "\(Self.mark)")
-    }
-    func number(_ field: String) throws(CodecError) -> UInt32 {
-      UInt32(try reader.readCount(limit: Int(UInt32.max), field: field))
-    }
-    run = try number("run")
-    round = try number("round")
-    client = try number("client")
-    loss = try reader.readFloat()
-    length = try reader.readCount(limit: 1 << 40, field: "length")
-    digest = try Digest(from: &reader)
-  }
-
-  func encode(into writer: inout ByteWriter) {
-    writer.write(Self.mark)
-    for field in [run, round, client] { writer.writeVarint(UInt64(field)) }
-    writer.write(loss)
-    writer.write(count: length)
-    digest.encode(into: &writer)
   }
 }

@@ -8,18 +8,29 @@ import Glibc
 /// several clients are committed together, since one fsync costs milliseconds and carries thousands.
 public struct Ledger: ~Copyable {
   private let insertion: SQLiteStatement
-  private let database: SQLiteConnection
+  let database: SQLiteConnection
   private let blobs: BlobFolder?
+  private let files: Files
   private let clock: @Sendable () -> Int64
 
-  /// The schema this program writes: since 2, rows say when they were committed.
-  static let schemaVersion: Int64 = 2
+  /// What the rows need of the folder; the ledger has one owner.
+  private final class Files {
+    var account: BlobAccount
+    init(_ account: BlobAccount) { self.account = account }
+  }
+
+  /// The schema this program writes: since 2, rows say when they were committed; since 3, there are
+  /// checkpoints, and files of payloads before them may be gone.
+  static let schemaVersion: Int64 = 3
+
+  /// Payloads of fewer bytes lie in the file itself.
+  public static let greatPayload = BlobFolder.least
 
   /// Opens or creates the ledger at `path`; `:memory:` for one that is not kept.
   ///
   /// - Parameters:
-  ///   - blobs: folder for great payloads, which lie in the file itself where it is nil. What no record
-  ///     refers to is removed.
+  ///   - blobs: folder for great payloads, which lie in the file itself where it is nil. Whoever gives it
+  ///     is its only writer: what no record needs is removed.
   ///   - clock: microseconds since 1970, for reports; nothing that counts depends on it.
   /// - Throws: `LedgerError` where the file cannot be opened or is of a newer schema.
   public init(
@@ -35,12 +46,13 @@ public struct Ledger: ~Copyable {
     case .integer(1):
       try opened.execute("ALTER TABLE record ADD COLUMN time INTEGER")
       try opened.execute("PRAGMA user_version = \(Self.schemaVersion)")
+    case .integer(2): try opened.execute("PRAGMA user_version = \(Self.schemaVersion)")
     case .integer(Self.schemaVersion): break
     case .integer(let found):
       throw .newerSchema(found: found, known: Self.schemaVersion)
     default: throw .unexpectedValue(column: "user_version")
     }
-    let kept = try Self.blobs(in: folder, of: opened)
+    let (folder, account) = try Self.blobs(in: folder, of: opened)
     insertion = try SQLiteStatement(
       """
       INSERT INTO record (run, kind, round, client, body, checksum, time)
@@ -50,18 +62,21 @@ public struct Ledger: ~Copyable {
       in: opened
     )
     database = opened
-    blobs = kept
+    blobs = folder
+    files = Files(account)
   }
 
-  /// The folder of great payloads, without those whose commit never came.
+  /// The folder of great payloads with what the rows need of it, and nothing else.
   private static func blobs(
     in folder: String?,
     of database: borrowing SQLiteConnection
-  ) throws(LedgerError) -> BlobFolder? {
-    guard let folder else { return nil }
+  ) throws(LedgerError) -> (BlobFolder?, BlobAccount) {
+    guard let folder else { return (nil, BlobAccount()) }
     let blobs = try BlobFolder(folder)
-    blobs.removeStrays(except: try references(in: database))
-    return blobs
+    var account = try account(of: database)
+    _ = account.takeNeedless()
+    blobs.removeStrays(except: account.needed)
+    return (blobs, account)
   }
 
   /// Appends records in one transaction: all of them are durable when this returns, or none is.
@@ -70,13 +85,14 @@ public struct Ledger: ~Copyable {
   @discardableResult
   public func commit(_ records: [LedgerRecord]) throws(LedgerError) -> [Bool] {
     if records.isEmpty { return [] }
-    let bodies = try bodies(of: records)
+    let rows = try rows(of: records)
     let time = clock()
     try database.execute("BEGIN IMMEDIATE")
     do throws(LedgerError) {
       var new: [Bool] = []
-      for (record, body) in zip(records, bodies) { new.append(try append(record, body, time)) }
+      for (record, row) in zip(records, rows) { new.append(try append(record, row.body, time)) }
       try database.execute("COMMIT")
+      for (record, row) in zip(records, rows) { files.account.add(record, row.file) }
       return new
     } catch {
       // The transaction may be gone already, as after a full disk: the first error is the one to tell.
@@ -85,25 +101,11 @@ public struct Ledger: ~Copyable {
     }
   }
 
-  /// Every record of a run in the order it was committed.
+  /// Removes the files that checkpoints have made needless since it was called last.
   ///
-  /// - Throws: `LedgerError.corrupt` where a stored block does not match its checksum.
-  public func records(of run: UInt32) throws -> [LedgerRecord] {
-    var records: [LedgerRecord] = []
-    try forEachRecord(of: run) { records.append($0) }
-    return records
-  }
-
-  /// Hands out every record of a run in the order it was committed, great payloads one at a time.
-  ///
-  /// - Throws: `LedgerError.corrupt` where a stored block does not match its checksum, and whatever
-  ///   `body` throws.
-  public func forEachRecord(of run: UInt32, _ body: (LedgerRecord) throws -> Void) throws {
-    let rows = try database.query(
-      "SELECT id, body, checksum FROM record WHERE run = ? ORDER BY id",
-      .integer(Int64(run))
-    )
-    for row in rows { try body(try decode(row)) }
+  /// Apart from `commit`, so that nobody waits for it; what a crash leaves is removed by the next `init`.
+  public func removeNeedless() {
+    for digest in files.account.takeNeedless() { blobs?.remove(digest) }
   }
 
   /// The runs in the ledger, oldest first.
@@ -152,50 +154,47 @@ public struct Ledger: ~Copyable {
     try database.execute("COMMIT")
   }
 
-  /// What the rows hold; great payloads are in their files, durable, when this returns.
-  private func bodies(of records: [LedgerRecord]) throws(LedgerError) -> [[UInt8]] {
-    var bodies: [[UInt8]] = []
+  /// What the rows hold; great blocks are in their files, durable, when this returns.
+  private func rows(
+    of records: [LedgerRecord]
+  ) throws(LedgerError) -> [(body: [UInt8], file: Digest?)] {
+    var rows: [(body: [UInt8], file: Digest?)] = []
     var hasKept = false
     for record in records {
-      guard let blobs,
-        case .contribution(let run, let round, let client, let loss, let payload) = record,
-        payload.count >= BlobFolder.least
-      else {
-        bodies.append(record.encoded)
+      guard let blobs, let block = record.block, block.count >= BlobFolder.least else {
+        rows.append((record.encoded, nil))
         continue
       }
-      let reference = BlobReference(
-        run: run,
-        round: round,
-        client: client,
-        loss: loss,
-        length: payload.count,
-        digest: try blobs.keep(payload)
-      )
+      let digest = try blobs.keep(block)
       hasKept = true
-      bodies.append(reference.encoded)
+      rows.append((BlobReference(record, length: block.count, digest: digest).encoded, digest))
     }
     if hasKept { try blobs?.sync() }
-    return bodies
+    return rows
   }
 
-  /// Names of the files that records refer to.
-  private static func references(
-    in database: borrowing SQLiteConnection
-  ) throws(LedgerError) -> Set<String> {
+  /// What the rows need of the folder of great payloads.
+  private static func account(
+    of database: borrowing SQLiteConnection
+  ) throws(LedgerError) -> BlobAccount {
     let rows = try database.query(
-      "SELECT body FROM record WHERE kind = ? AND substr(body, 1, 1) = ?",
+      "SELECT body FROM record WHERE kind = ? OR kind = ? AND substr(body, 1, 1) = ? ORDER BY id",
+      .integer(Int64(LedgerRecord.Kind.checkpoint.rawValue)),
       .integer(Int64(LedgerRecord.Kind.contribution.rawValue)),
-      .blob([BlobReference.mark])
+      .blob([BlobReference.contribution])
     )
-    var names: Set<String> = []
+    var account = BlobAccount()
     for row in rows {
       // One that cannot be read is told when its run is.
-      guard case .blob(let body)? = row.first, let found = try? BlobReference(decoding: body)
-      else { continue }
-      names.insert(found.digest.description)
+      guard case .blob(let body)? = row.first else { continue }
+      if BlobReference.isOne(body) {
+        guard let found = try? BlobReference(decoding: body) else { continue }
+        account.add(found.record, found.digest)
+      } else if let record = try? LedgerRecord(decoding: body) {
+        account.add(record, nil)
+      }
     }
-    return names
+    return account
   }
 
   private func append(
@@ -224,71 +223,11 @@ public struct Ledger: ~Copyable {
     return Int64(now.tv_sec) * 1_000_000 + Int64(now.tv_nsec) / 1000
   }
 
-  private func decode(_ row: [SQLiteValue]) throws(LedgerError) -> LedgerRecord {
-    guard row.count == 3, case .integer(let id) = row[0], case .blob(let body) = row[1],
-      case .blob(let checksum) = row[2]
-    else { throw .unexpectedValue(column: "record") }
-    guard Digest.sha256(of: body).bytes == checksum else {
-      throw .corrupt(table: "record", row: id)
+  /// The block of a reference, from its file.
+  func block(of found: BlobReference, row: Int64) throws(LedgerError) -> LedgerRecord {
+    guard let block = blobs?.load(found.digest, length: found.length) else {
+      throw .missing(file: "\(found.digest)", row: row)
     }
-    do throws(CodecError) {
-      guard body.first == BlobReference.mark else { return try LedgerRecord(decoding: body) }
-      let found = try BlobReference(decoding: body)
-      guard let payload = blobs?.load(found.digest, length: found.length) else {
-        throw CodecError.malformed(field: "payload", reason: "its file is missing or damaged")
-      }
-      return .contribution(
-        run: found.run,
-        round: found.round,
-        client: found.client,
-        loss: found.loss,
-        payload: payload
-      )
-    } catch {
-      throw .corrupt(table: "record", row: id)
-    }
-  }
-}
-
-/// A record as a report wants it: when it was committed, and how great its payload is.
-public struct LedgerEntry: Sendable {
-  /// Microseconds since 1970, nil for rows of older programs.
-  public let time: Int64?
-  /// The record; a payload in a file of its own is left out.
-  public let record: LedgerRecord
-  /// Bytes of the payload.
-  public let payloadBytes: Int
-}
-
-extension Ledger {
-  /// Hands out every record of a run in the order it was committed, without great payloads.
-  ///
-  /// - Throws: as `forEachRecord`.
-  public func forEachEntry(of run: UInt32, _ body: (LedgerEntry) throws -> Void) throws {
-    let rows = try database.query(
-      "SELECT id, body, checksum, time FROM record WHERE run = ? ORDER BY id",
-      .integer(Int64(run))
-    )
-    for row in rows {
-      var time: Int64?
-      if case .integer(let found)? = row.last { time = found }
-      if row.count == 4, case .blob(let bytes) = row[1], bytes.first == BlobReference.mark,
-        let found = try? BlobReference(decoding: bytes)
-      {
-        let record = LedgerRecord.contribution(
-          run: found.run,
-          round: found.round,
-          client: found.client,
-          loss: found.loss,
-          payload: []
-        )
-        try body(LedgerEntry(time: time, record: record, payloadBytes: found.length))
-        continue
-      }
-      let record = try decode(Array(row.prefix(3)))
-      var count = 0
-      if case .contribution(_, _, _, _, let payload) = record { count = payload.count }
-      try body(LedgerEntry(time: time, record: record, payloadBytes: count))
-    }
+    return found.record.with(block: block)
   }
 }

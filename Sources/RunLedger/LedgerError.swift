@@ -10,6 +10,8 @@ public enum LedgerError: Error, Equatable, Sendable, CustomStringConvertible {
   case newerSchema(found: Int64, known: Int64)
   /// A stored block no longer matches its checksum.
   case corrupt(table: String, row: Int64)
+  /// The file of a great payload is not there, or not what its name says.
+  case missing(file: String, row: Int64)
   /// A stored value is of another kind or out of range.
   case unexpectedValue(column: String)
 
@@ -23,6 +25,8 @@ public enum LedgerError: Error, Equatable, Sendable, CustomStringConvertible {
       "ledger: schema version \(found) is newer than \(known); use the program that wrote it"
     case .corrupt(let table, let row):
       "ledger: row \(row) of \(table) does not match its checksum; restore a backup of the file"
+    case .missing(let file, let row):
+      "ledger: row \(row) needs the file \(file), which is missing or damaged; restore a backup of blobs"
     case .unexpectedValue(let column):
       "ledger: column \(column) holds an unexpected value; restore a backup of the file"
     }

@@ -15,6 +15,7 @@ extension LedgerRecord: WireCodable {
     case state
     case base
     case layout
+    case checkpoint
   }
 
   /// What is unique about a record.
@@ -35,10 +36,11 @@ extension LedgerRecord: WireCodable {
     case .state: .state
     case .base: .base
     case .layout: .layout
+    case .checkpoint: .checkpoint
     }
   }
 
-  /// A run is unique by itself, a client by its ordinal, a round's aggregation and evaluation by the
+  /// A run is unique by itself, a client by its ordinal, an aggregation, evaluation or checkpoint by the
   /// round (client 0 stands for "all"), a task and a contribution by round and client.
   var key: Key {
     switch self {
@@ -49,6 +51,7 @@ extension LedgerRecord: WireCodable {
       Key(run: run, round: round, client: client)
     case .aggregation(let run, let round, _, _): Key(run: run, round: round, client: 0)
     case .evaluation(let run, let round, _, _): Key(run: run, round: round, client: 0)
+    case .checkpoint(let run, let round, _, _): Key(run: run, round: round, client: 0)
     case .state(let run, _, _): Key(run: run)
     case .base(let run, _), .layout(let run, _): Key(run: run, round: 0, client: 0)
     }
@@ -91,6 +94,11 @@ extension LedgerRecord: WireCodable {
       writer.write(loss.bitPattern)
       writer.write(UInt8(accuracy == nil ? 0 : 1))
       if let accuracy { writer.write(accuracy.bitPattern) }
+    case .checkpoint(_, let round, let pending, let state):
+      writer.writeVarint(UInt64(round))
+      TaskName.encode(pending, into: &writer)
+      writer.write(count: state.count)
+      writer.write(bytes: state)
     case .base(_, let digest): digest.encode(into: &writer)
     case .layout(_, let blocks):
       writer.write(count: blocks.count)
@@ -105,7 +113,7 @@ extension LedgerRecord: WireCodable {
   public init(from reader: inout ByteReader) throws(CodecError) {
     let code = try reader.read(UInt8.self)
     guard let kind = Kind(rawValue: code) else {
-      throw .outOfRange(field: "record kind", value: "\(code)", allowed: "1...9")
+      throw .outOfRange(field: "record kind", value: "\(code)", allowed: "1...10")
     }
     let run = try Self.number(&reader, "run")
     switch kind {
@@ -167,6 +175,13 @@ extension LedgerRecord: WireCodable {
         loss: loss,
         accuracy: hasAccuracy ? Double(bitPattern: try reader.read(UInt64.self)) : nil
       )
+    case .checkpoint:
+      self = .checkpoint(
+        run: run,
+        round: try Self.number(&reader, "round"),
+        pending: try TaskName.decode(&reader),
+        state: try Self.bytes(&reader, "state")
+      )
     case .base: self = .base(run: run, digest: try Digest(from: &reader))
     case .layout: self = .layout(run: run, blocks: try Self.bytes(&reader, "tensors"))
     case .state:
@@ -182,7 +197,7 @@ extension LedgerRecord: WireCodable {
     }
   }
 
-  private static func number(
+  fileprivate static func number(
     _ reader: inout ByteReader,
     _ field: String
   ) throws(CodecError) -> UInt32 {
@@ -194,5 +209,33 @@ extension LedgerRecord: WireCodable {
     _ field: String
   ) throws(CodecError) -> [UInt8] {
     Array(try reader.readBytes(try reader.readCount(limit: limit, field: field)))
+  }
+}
+
+extension LedgerRecord.TaskName {
+  /// Appends names.
+  ///
+  ///     count varint | for each: client varint, base varint
+  static func encode(_ names: [Self], into writer: inout ByteWriter) {
+    writer.write(count: names.count)
+    for name in names {
+      writer.writeVarint(UInt64(name.client))
+      writer.writeVarint(UInt64(name.base))
+    }
+  }
+
+  static func decode(_ reader: inout ByteReader) throws(CodecError) -> [Self] {
+    // Two bytes a name at the least bound what the count may announce.
+    let count = try reader.readCount(limit: reader.remaining / 2, field: "pending")
+    var names: [Self] = []
+    for _ in 0..<count {
+      names.append(
+        Self(
+          client: try LedgerRecord.number(&reader, "client"),
+          base: try LedgerRecord.number(&reader, "base")
+        )
+      )
+    }
+    return names
   }
 }

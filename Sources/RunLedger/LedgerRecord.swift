@@ -31,6 +31,9 @@ public enum LedgerRecord: Sendable, Equatable {
   case contribution(run: UInt32, round: UInt32, client: UInt32, loss: Float, payload: [UInt8])
   /// A round was closed: who counted with which weight, and the version that came out.
   case aggregation(run: UInt32, round: UInt32, weights: [ClientWeight], digest: Digest)
+  /// All that the server knew at version `round`: what led there is needed no more, but for the payloads
+  /// of `pending`, which wait for a later aggregation.
+  case checkpoint(run: UInt32, round: UInt32, pending: [TaskName], state: [UInt8])
   /// A version was evaluated.
   case evaluation(run: UInt32, round: UInt32, loss: Double, accuracy: Double?)
   /// The run changed state.
@@ -50,6 +53,40 @@ public enum LedgerRecord: Sendable, Equatable {
       self.client = client
       self.base = base
       self.weight = weight
+    }
+  }
+
+  /// Names a task of a run, and its contribution.
+  public struct TaskName: Sendable, Hashable {
+    /// The client's ordinal in the run.
+    public let client: UInt32
+    /// The version the task started from.
+    public let base: UInt32
+
+    /// The task of `client` from version `base`.
+    public init(client: UInt32, base: UInt32) {
+      self.client = client
+      self.base = base
+    }
+  }
+
+  /// What may be great about the record, and lies in a file of its own then.
+  var block: [UInt8]? {
+    switch self {
+    case .contribution(_, _, _, _, let payload): payload
+    case .checkpoint(_, _, _, let state): state
+    default: nil
+    }
+  }
+
+  /// The record with another block.
+  func with(block: [UInt8]) -> LedgerRecord {
+    switch self {
+    case .contribution(let run, let round, let client, let loss, _):
+      .contribution(run: run, round: round, client: client, loss: loss, payload: block)
+    case .checkpoint(let run, let round, let pending, _):
+      .checkpoint(run: run, round: round, pending: pending, state: block)
+    default: self
     }
   }
 }

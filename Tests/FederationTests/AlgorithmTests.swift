@@ -129,6 +129,39 @@ import Testing
     #expect(forwards.snapshot() == backwards.snapshot())
   }
 
+  /// Servers that know what never travels: moments, and what the codec of versions left out.
+  static let servers: [JSONValue] = ["fedavgm", "fedadam", "fedyogi", "fedavg"].flatMap { name in
+    ["fixed32", "block4", "ternary"].map { codec in
+      dense(name, [.init("downlink", .string(codec)), .init("server_rate", .number(0.1))])
+    }
+  }
+
+  @Test(arguments: everyMethod + servers)
+  func `a server that goes on from a checkpoint makes the same versions`(
+    configuration: JSONValue
+  ) throws {
+    let base = Digest.sha256(of: [1])
+    var present = try Self.start(configuration, key: 3)
+    for rounds in [0..<3, 3..<5] as [Range<UInt32>] {
+      var again = try Self.start(configuration, key: 3)
+      try again.resume(from: present.checkpoint())
+      #expect(again.digest(base: base) == present.digest(base: base))
+      #expect(again.checkpoint() == present.checkpoint())
+      try Self.run(&present, rounds: rounds)
+      try Self.run(&again, rounds: rounds)
+      #expect(again.digest(base: base) == present.digest(base: base))
+      #expect(again.checkpoint() == present.checkpoint())
+      #expect(again.advance() == present.advance())
+    }
+    let checkpoint = present.checkpoint()
+    for count in [0, 1, checkpoint.count / 2, checkpoint.count - 1] {
+      #expect(throws: AlgorithmError.self) {
+        try present.resume(from: Array(checkpoint.prefix(count)))
+      }
+    }
+    #expect(present.checkpoint() == checkpoint)
+  }
+
   @Test(arguments: everyMethod)
   func `who joins late by a snapshot holds the same bits`(configuration: JSONValue) throws {
     let base = Digest.sha256(of: [1])

@@ -9,15 +9,21 @@ import WireProtocol
 @Suite struct CoordinatorCrashTests {
   static let more = "evaluation: { data: \"held-out\" },"
 
-  @Test(arguments: [true, false])
+  /// No checkpoints, one a round, one every three.
+  static let retentions: [Retention?] = [
+    nil, Retention(rounds: 1, greatPayload: 0), Retention(rounds: 3, greatPayload: 0),
+  ]
+
+  @Test(arguments: [true, false], retentions)
   func `a death at any commit changes no bit and loses nothing acknowledged`(
-    writesLast: Bool
+    writesLast: Bool,
+    retention: Retention?
   ) throws {
     let whole = try CoordinatorTests.undisturbed(more: Self.more)
     let digest = try #require(CoordinatorTests.digest(whole))
     var deaths = 0
     for commits in 0..<100 {
-      let federation = try VirtualFederation(clients: 3)
+      let federation = try VirtualFederation(clients: 3, retention: retention)
       federation.lifetime = (commits, writesLast)
       for index in 0..<3 { federation.connect(index) }
       federation.tell(.submit(ticket: 1, try VirtualFederation.run(more: Self.more)))
@@ -52,19 +58,22 @@ import WireProtocol
     #expect(deaths > 12)
   }
 
-  @Test(arguments: ["fedbuff", "fedasync", "fedcompass", "tiered"], [true, false])
+  @Test(
+    arguments: ["fedbuff", "fedasync", "fedcompass", "tiered"],
+    [(true, nil), (false, retentions[1]), (true, retentions[2])] as [(Bool, Retention?)]
+  )
   func `a death at any commit stalls no run without rounds`(
     policy: String,
-    writesLast: Bool
+    way: (writesLast: Bool, retention: Retention?)
   ) throws {
     let run = try VirtualFederation.run(
       rounds: 12,
       schedule: "policy: \"\(policy)\", clients: 3, buffer: 2, lease: \"1h\""
     )
     for commits in 2..<200 {
-      let federation = try VirtualFederation(clients: 3)
+      let federation = try VirtualFederation(clients: 3, retention: way.retention)
       federation.tick = .milliseconds(7)
-      federation.lifetime = (commits, writesLast)
+      federation.lifetime = (commits, way.writesLast)
       for index in 0..<3 { federation.connect(index) }
       federation.tell(.submit(ticket: 1, run))
       federation.settleSlowly()
@@ -81,8 +90,9 @@ import WireProtocol
       let counted = try federation.contributions()
       #expect(Set(counted).count == counted.count, "commit \(commits)")
       #expect(
-        try CoordinatorMachine(recovering: [(1, federation.ledger.records(of: 1))]).view(of: 1)?
-          .digest == CoordinatorTests.digest(federation)
+        try CoordinatorMachine(
+          recovering: [(1, VirtualFederation.pruned(federation.ledger.records(of: 1)))]
+        ).view(of: 1)?.digest == CoordinatorTests.digest(federation)
       )
     }
     Issue.record("the run never got to its end")

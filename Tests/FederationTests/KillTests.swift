@@ -61,7 +61,8 @@ import WireProtocol
       rounds: 8,
       model: "\(folder.path)/model",
       task: "{ kind: \"classification\", labels: [\(labels)] }",
-      algorithm: "name: \"fedavg\", steps: 1, learning_rate: 0.1"
+      algorithm: "name: \"fedadam\", steps: 1, learning_rate: 0.1, downlink: \"block8\"",
+      options: ["--keep-rounds", "2"]
     )
     let undisturbed = try await scene.run()
     try await kill(scene) { number, kills in
@@ -69,6 +70,7 @@ import WireProtocol
       #expect(digest == undisturbed, "run \(number), \(kills) kills")
     }
     try scene.checkLedger(contributions: 24)
+    #expect(scene.blobs.count < 24, "nothing was removed")
     #expect(scene.greatestBlob > Message.longestFrame, "nothing travelled in chunks")
   }
 
@@ -128,7 +130,8 @@ final class KillScene {
     task: String = "\"language-modeling\"",
     algorithm: String = """
     name: "fedkseed", seeds: 64, steps: 5, learning_rate: 0.002, clip: 50
-    """
+    """,
+    options: [String] = []
   ) async throws {
     folder = "\(parent)/server"
     configuration = try RunConfiguration(
@@ -146,7 +149,11 @@ final class KillScene {
     let log = "\(parent)/log"
     let listen = "127.0.0.1:\(Self.freePort())"
     _ = try ServerProcess.run("fedserver", ["init", folder, "--listen", listen], log: log)
-    server = try ServerProcess("fedserver", ["run", "--dir", folder, "--threads", "1"], log: log)
+    server = try ServerProcess(
+      "fedserver",
+      ["run", "--dir", folder, "--threads", "1"] + options,
+      log: log
+    )
     let loaded = try LoadedModel(ModelRequest(configuration))
     let line = try await AdminLine.open(folder)
     var clients: [WireClient] = []
@@ -228,20 +235,14 @@ final class KillScene {
     #expect(clients.allSatisfy { $0.notes.problems.isEmpty })
   }
 
-  /// Bytes of the greatest file beside the ledger.
+  /// Files beside the ledger that its rows may need.
+  var blobs: [String] {
+    LedgerCheckpointTests.files("\(folder)/blobs").filter { $0.utf8.count == 64 }
+  }
+
+  /// Bytes of the greatest of them.
   var greatestBlob: Int {
-    guard let directory = unsafe opendir("\(folder)/blobs") else { return 0 }
-    defer { unsafe closedir(directory) }
-    var greatest = 0
-    while let entry = unsafe readdir(directory) {
-      // SAFETY: the name ends with a zero within its field; copied before the next call.
-      let name = unsafe withUnsafeBytes(of: entry.pointee.d_name) { bytes in
-        unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-      }
-      guard name.utf8.count == 64 else { continue }
-      greatest = max(greatest, LedgerFile.size("\(folder)/blobs/\(name)") ?? 0)
-    }
-    return greatest
+    blobs.compactMap { LedgerFile.size("\(folder)/blobs/\($0)") }.max() ?? 0
   }
 
   func stop() {

@@ -56,9 +56,12 @@ final class VirtualFederation {
     PreparedModel(base: base, blocks: QuadraticTrainer.blocks)
   )
 
-  init(clients count: Int) throws {
+  private let retention: Retention?
+
+  init(clients count: Int, retention: Retention? = nil) throws {
     ledger = try Ledger(path: ":memory:")
-    machine = try CoordinatorMachine()
+    self.retention = retention
+    machine = try CoordinatorMachine(retention: retention)
     clients = (0..<count).map {
       VirtualClient(name: "client-\($0)", examples: UInt64(10 + $0))
     }
@@ -136,10 +139,22 @@ final class VirtualFederation {
     isDead = false
     lifetime = nil
     var records: [(run: UInt32, records: [LedgerRecord])] = []
-    for run in try ledger.runs() { records.append((run, try ledger.records(of: run))) }
-    machine = try CoordinatorMachine(recovering: records)
+    for run in try ledger.runs() { records.append((run, try Self.pruned(ledger.records(of: run)))) }
+    machine = try CoordinatorMachine(recovering: records, retention: retention)
     for index in clients.indices { clients[index].peer = nil }
     perform(machine.start(now: now))
+  }
+
+  /// Records without the payloads that the last checkpoint has made needless.
+  static func pruned(_ records: [LedgerRecord]) -> [LedgerRecord] {
+    let last = records.lastIndex { if case .checkpoint = $0 { true } else { false } }
+    guard let last, case .checkpoint(_, _, let pending, _) = records[last] else { return records }
+    return records.enumerated().map { index, record in
+      guard index < last, case .contribution(let run, let round, let client, let loss, _) = record,
+        !pending.contains(.init(client: client, base: round))
+      else { return record }
+      return .contribution(run: run, round: round, client: client, loss: loss, payload: [])
+    }
   }
 
   /// Contributions in the ledger, by (round, client).
@@ -149,12 +164,13 @@ final class VirtualFederation {
     }
   }
 
-  /// Completes commits that were held back.
+  /// Completes commits that were held back, and those that they lead to behind them.
   func releaseDisk() {
+    while !heldCommits.isEmpty {
+      let (id, records) = heldCommits.removeFirst()
+      write(id, records)
+    }
     isDiskOn = true
-    let held = heldCommits
-    heldCommits = []
-    for (id, records) in held { write(id, records) }
   }
 
   /// `settle` with a disk so slow that everybody has spoken before it answers.

@@ -124,6 +124,47 @@ struct DenseAverage: AlgorithmSession {
     target = []
   }
 
+  /// The version, what its codec left out, and the moments of the optimiser.
+  ///
+  ///     snapshot: length varint, bytes | target: 0, or 1 and length varint, integers as fixed32
+  ///     | first and second moments: each 0, or 1 and a binary64 for each element
+  func checkpoint() -> [UInt8] {
+    var writer = ByteWriter()
+    let snapshot = snapshot()
+    writer.write(count: snapshot.count)
+    writer.write(bytes: snapshot)
+    writer.write(UInt8(target.isEmpty ? 0 : 1))
+    if !target.isEmpty {
+      var left = target
+      let whole = DeltaCodec.fixed(bits: 32).encode(&left)
+      writer.write(count: whole.count)
+      writer.write(bytes: whole)
+    }
+    server.encodeMoments(into: &writer)
+    return writer.bytes
+  }
+
+  mutating func resume(from checkpoint: [UInt8]) throws {
+    let count = try begun().count
+    var resumed = self
+    do {
+      var reader = ByteReader(checkpoint)
+      let length = try reader.readCount(limit: reader.remaining, field: "snapshot")
+      try resumed.restore(Array(try reader.readBytes(length)))
+      if try reader.read(UInt8.self) == 1 {
+        let length = try reader.readCount(limit: reader.remaining, field: "target")
+        let bytes = Array(try reader.readBytes(length))
+        let whole = try DeltaPayload(bytes, codec: .fixed(bits: 32), count: count)
+        resumed.target = try whole.decoded()
+      }
+      try resumed.server.decodeMoments(&reader, count: count)
+      try reader.finish()
+    } catch {
+      throw AlgorithmError.snapshot("\(error)")
+    }
+    self = resumed
+  }
+
   func digest(base: Digest) -> Digest {
     (state ?? DenseState(count: 0)).digest(base: base, name: name, scaleExponent: scaleExponent)
   }

@@ -101,6 +101,31 @@ struct DenseServer: Sendable, Equatable {
     if rule > 1, second.isEmpty { second = [Double](repeating: tau * tau, count: count) }
   }
 
+  /// Appends the first and the second moments: each 0, or 1 and a binary64 for each element.
+  func encodeMoments(into writer: inout ByteWriter) {
+    for moments in [first, second] {
+      writer.write(UInt8(moments.isEmpty ? 0 : 1))
+      // SAFETY: numbers have no padding; every machine this runs on is little-endian.
+      unsafe moments.withUnsafeBytes { unsafe writer.write(bytes: $0) }
+    }
+  }
+
+  /// Takes over what `encodeMoments` wrote.
+  mutating func decodeMoments(_ reader: inout ByteReader, count: Int) throws(CodecError) {
+    func moments() throws(CodecError) -> [Double] {
+      guard try reader.read(UInt8.self) == 1 else { return [] }
+      guard reader.remaining >= 8 * count else {
+        throw .malformed(field: "moments", reason: "fewer than \(count)")
+      }
+      var moments: [Double] = []
+      moments.reserveCapacity(count)
+      for _ in 0..<count { moments.append(Double(bitPattern: try reader.read(UInt64.self))) }
+      return moments
+    }
+    first = try moments()
+    second = try moments()
+  }
+
   private mutating func apply(
     _ step: samara_server_step,
     _ sums: [Int64],

@@ -27,5 +27,7 @@ public let fuzzTargets: [FuzzTarget] = [
   transferFuzzTarget,
   rowsFuzzTarget,
   imageFuzzTarget,
+  arraysFuzzTarget,
   deltaFuzzTarget,
+  payloadFuzzTarget,
 ]

@@ -1,6 +1,5 @@
 // Apache-2.0.
 import Datasets
-import Glibc
 import ModelFiles
 
 /// A letter that picks format, template and task, and behind it a data file: what is read must be
@@ -58,20 +57,3 @@ private let rowsTokenizer = try? TokenizerFile.parse(
       }.joined(separator: ",") + #"},"merges":[]}}"#).utf8
   )
 )
-
-/// A nameless file with a path, for readers that open one.
-private struct ScratchFile: ~Copyable {
-  private let descriptor: Int32
-
-  init?(_ bytes: [UInt8]) {
-    var template = Array("/tmp/samara-rows-XXXXXX".utf8CString)
-    descriptor = unsafe mkstemp(&template)
-    guard descriptor >= 0 else { return nil }
-    unsafe unlink(template)
-    guard unsafe write(descriptor, bytes, bytes.count) == bytes.count else { return nil }
-  }
-
-  var path: String { "/proc/self/fd/\(descriptor)" }
-
-  deinit { close(descriptor) }
-}
