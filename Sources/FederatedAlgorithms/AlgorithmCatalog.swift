@@ -10,6 +10,7 @@ public enum AlgorithmCatalog {
   )
 
   private static let alone: [Entry] = [
+    (FedPipe.name, { value, key throws(AlgorithmError) in try FedPipe(value, key: key) }),
     (Ferret.name, { value, key throws(AlgorithmError) in try Ferret(value, key: key) }),
     (FedKSeed.name, { value, key throws(AlgorithmError) in try FedKSeed(value, key: key) }),
     (OneByte.name, { value, key throws(AlgorithmError) in try OneByte(value, key: key) }),

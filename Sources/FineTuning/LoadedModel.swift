@@ -26,6 +26,8 @@ public struct ModelRequest: Sendable {
   public let frozen: FrozenWeights
   /// Folder of an adapter that is laid over the model, as it was written.
   public let adapter: String?
+  /// Whether the A of a new adapter is zero as its B is, for a method that says what both are.
+  public let emptyAdapters: Bool
 
   /// A request.
   public init(
@@ -36,7 +38,8 @@ public struct ModelRequest: Sendable {
     headSeed: UInt64 = 0,
     featureBytes: Int = 16 << 20,
     frozen: FrozenWeights = .stored,
-    adapter: String? = nil
+    adapter: String? = nil,
+    emptyAdapters: Bool = false
   ) {
     self.directory = directory
     self.head = head
@@ -46,6 +49,7 @@ public struct ModelRequest: Sendable {
     self.featureBytes = featureBytes
     self.frozen = frozen
     self.adapter = adapter
+    self.emptyAdapters = emptyAdapters
   }
 }
 
@@ -133,7 +137,8 @@ public final class LoadedModel: Sendable {
         tensors[parameter.name] = Self.made(
           parameter,
           seed: request.headSeed,
-          index: UInt32(new.count)
+          index: UInt32(new.count),
+          isEmpty: request.emptyAdapters && Adapters.isPart(parameter.name)
         )
       } else {
         missing.append(parameter.name)
@@ -255,7 +260,8 @@ public final class LoadedModel: Sendable {
   ///     "samara base 1", checkpoint digest, varint count of trainable tensors,
   ///     for each: string name, varint rank, varint extent…; varint count of new tensors,
   ///     for each: string name; u64 head seed;
-  ///     and where frozen matrices are not held as stored: string "int8" or "bf16"
+  ///     and where frozen matrices are not held as stored: string "int8" or "bf16";
+  ///     and where new adapters are empty: string "empty adapters"
   ///
   /// The first call reads every byte of the checkpoint.
   public var baseDigest: Digest {
@@ -275,6 +281,7 @@ public final class LoadedModel: Sendable {
       writer.write(string: request.frozen.rawValue)
       checkpoint.releasePages()
     }
+    if request.emptyAdapters { writer.write(string: "empty adapters") }
     return Digest.sha256(of: writer.bytes)
   }
 
@@ -293,10 +300,15 @@ public final class LoadedModel: Sendable {
   ///
   /// These are the deviations transformers and PEFT start with; uniform, because its bits need no
   /// library of mathematics.
-  private static func made(_ parameter: Parameter, seed: UInt64, index: UInt32) -> StoredTensor {
+  private static func made(
+    _ parameter: Parameter,
+    seed: UInt64,
+    index: UInt32,
+    isEmpty: Bool
+  ) -> StoredTensor {
     let shape = parameter.shape
     let isAdapter = Adapters.isPart(parameter.name)
-    guard shape.rank > 1, !parameter.name.hasSuffix(".lora_B.weight") else {
+    guard shape.rank > 1, !parameter.name.hasSuffix(".lora_B.weight"), !isEmpty else {
       return StoredTensor(shape: shape, floats: [Float](repeating: 0, count: shape.elementCount))
     }
     var stream = RandomStream(key: seed, purpose: .headInitialization, client: index)

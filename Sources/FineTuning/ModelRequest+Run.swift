@@ -27,7 +27,9 @@ extension ModelRequest {
       scheme: try run.scheme.map { text throws(FineTuningError) in try UpdateScheme(text) },
       headSeed: run.headSeed,
       featureBytes: featureBytes,
-      frozen: FrozenWeights(rawValue: run.frozen) ?? .stored
+      frozen: FrozenWeights(rawValue: run.frozen) ?? .stored,
+      // Its versions are whole adapters, not what is added to some.
+      emptyAdapters: run.algorithm.name == "fedpipe"
     )
   }
 }

@@ -33,4 +33,6 @@ public enum Purpose: UInt8, Sendable, CaseIterable {
   case sampling = 23
   /// Which schemes a search under a budget tries.
   case schemeSearch = 24
+  /// Rows of adapters that have learned nothing.
+  case freshAdapters = 25
 }

@@ -22,6 +22,7 @@ import WireProtocol
     var algorithm = Self.algorithms[0]
     var threads = 1
     var clients = 3
+    var scheme: String?
     /// Every client is stopped and started again after a round, one of them without what it kept.
     var restarts = false
 
@@ -71,7 +72,8 @@ import WireProtocol
         rounds: rounds,
         clients: disturbance.clients,
         policy: disturbance.policy,
-        algorithm: disturbance.algorithm
+        algorithm: disturbance.algorithm,
+        scheme: disturbance.scheme
       ),
       to: folder.path
     )
@@ -159,12 +161,30 @@ import WireProtocol
     #expect(try simulation.run().view.digest.map { "\($0)" } == real)
   }
 
-  @Test func `adapters are averaged, and a version of them is an adapter for PEFT`() throws {
+  @Test func `products of adapters come to the same bits in reality and through restarts`()
+    async throws
+  {
+    let algorithm = "name: \"fedpipe\", steps: 4, full_steps: 8, learning_rate: 0.05"
+    let scheme = "lora:rank=2,last=1"
+    let real = try await Self.digest(
+      rounds: 5,
+      .init(algorithm: algorithm, scheme: scheme, restarts: true)
+    )
+    let tiny = try TinyModel(clients: 3)
+    let run = try tiny.run(rounds: 5, clients: 3, algorithm: algorithm, scheme: scheme)
+    var simulation = try SimulatedFederation(run, work: try SimulatedModel(run), workers: 4)
+    #expect(try simulation.run().view.digest.map { "\($0)" } == real)
+  }
+
+  @Test(arguments: ["fedavg", "fedpipe", "fedpipe\", full_steps: 8, codec: \"fixed16"])
+  func `adapters are averaged, and a version of them is an adapter for PEFT`(
+    _ method: String
+  ) throws {
     let tiny = try TinyModel(clients: 3)
     let run = try tiny.run(
       rounds: 4,
       clients: 3,
-      algorithm: "name: \"fedavg\", optimizer: \"adamw\", steps: 4, learning_rate: 0.01",
+      algorithm: "name: \"\(method)\", optimizer: \"adamw\", steps: 4, learning_rate: 0.01",
       scheme: "lora:rank=2,last=1"
     )
     let work = try SimulatedModel(run)

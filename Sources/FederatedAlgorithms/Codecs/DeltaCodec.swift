@@ -36,6 +36,9 @@ enum DeltaCodec: Sendable, Equatable {
   /// Whether everything arrives.
   var isLossless: Bool { self == .fixed(bits: 32) }
 
+  /// Whether most elements are left out.
+  var isSparse: Bool { form == 4 }
+
   /// First byte of a payload.
   var form: UInt8 {
     switch self {

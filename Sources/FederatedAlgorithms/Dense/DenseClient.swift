@@ -72,15 +72,7 @@ struct DenseClient: Sendable, Equatable {
 
   /// The local steps of a task and their result.
   func train(_ task: LocalTask, on trainer: inout any LocalTrainer) throws -> LocalResult {
-    var sum = 0.0
-    var counted = 0
-    for step in 0..<UInt32(task.steps) {
-      let address = StepAddress(round: task.round, client: task.client, step: step)
-      let loss = try trainer.descend(rule, rate: rate, at: address)
-      guard loss.isFinite else { continue }
-      sum += Double(loss)
-      counted += 1
-    }
+    let (meanLoss, skipped) = try descend(task, on: &trainer)
     var way: [Float] = []
     try trainer.difference(into: &way)
     guard
@@ -99,10 +91,26 @@ struct DenseClient: Sendable, Equatable {
     let payload = codec.encode(&amounts)
     return LocalResult(
       payload: payload,
-      meanLoss: counted > 0 ? Float(sum / Double(counted)) : .nan,
-      skippedSteps: task.steps - counted,
+      meanLoss: meanLoss,
+      skippedSteps: skipped,
       memory: keepsResidual ? DeltaCodec.fixed(bits: 32).encode(&amounts) : []
     )
+  }
+
+  /// The local steps of a task; their mean loss, and how many had none.
+  func descend(_ task: LocalTask, on trainer: inout any LocalTrainer) throws
+    -> (meanLoss: Float, skipped: Int)
+  {
+    var sum = 0.0
+    var counted = 0
+    for step in 0..<UInt32(task.steps) {
+      let address = StepAddress(round: task.round, client: task.client, step: step)
+      let loss = try trainer.descend(rule, rate: rate, at: address)
+      guard loss.isFinite else { continue }
+      sum += Double(loss)
+      counted += 1
+    }
+    return (counted > 0 ? Float(sum / Double(counted)) : .nan, task.steps - counted)
   }
 
   /// What an earlier task left out; nothing where it was lost or is damaged.
