@@ -122,6 +122,7 @@ let package = Package(
       "Participation",
       path: "Client/Participation",
       "FineTuning",
+      "Execution",
       "FederatedAlgorithms",
       "FederatedCore",
       "Transport",
@@ -138,6 +139,7 @@ let package = Package(
       "Coordination",
       "Participation",
       "FineTuning",
+      "Execution",
       "FederatedAlgorithms",
       "FederatedCore",
       "Reporting",
@@ -252,6 +254,7 @@ let package = Package(
     tests(
       "FederationTests",
       "Datasets",
+      "Execution",
       "FineTuning",
       "Tensors",
       "FederatedCore",

@@ -26,12 +26,20 @@ public struct Preparation: Sendable, Equatable {
   public let examples: Int
   /// The trainable tensors in canonical order.
   public let blocks: [ParameterBlock]
+  /// What the device trains of the run, where devices train different parts.
+  public let device: DeviceProfile?
 
   /// Trainable parameters.
   public var parameters: Int { blocks.last?.range.upperBound ?? 0 }
 
   /// What was loaded.
-  public init(base: Digest, examples: Int, blocks: [ParameterBlock]) {
+  public init(
+    base: Digest,
+    examples: Int,
+    blocks: [ParameterBlock],
+    device: DeviceProfile? = nil
+  ) {
+    self.device = device
     self.base = base
     self.examples = examples
     self.blocks = blocks

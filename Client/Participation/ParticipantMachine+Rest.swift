@@ -1,5 +1,6 @@
 // Apache-2.0.
 public import FederatedCore
+public import WireProtocol
 
 /// Participants that wait for a task, in a few bytes each.
 extension ParticipantMachine {
@@ -18,11 +19,13 @@ extension ParticipantMachine {
   ///   - version: the one it holds.
   ///   - session: that version.
   ///   - examples: examples of its own.
+  ///   - device: what its device trains, where devices train different parts.
   ///   - isConnected: whether its connection is up.
   public func resting(
     at version: UInt32,
     _ session: any AlgorithmSession,
     examples: Int,
+    device: DeviceProfile? = nil,
     isConnected: Bool
   ) -> ParticipantMachine {
     var other = self
@@ -30,7 +33,7 @@ extension ParticipantMachine {
     other.current?.version = version
     other.current?.session = session
     other.current?.preparation = current?.preparation.map {
-      Preparation(base: $0.base, examples: examples, blocks: $0.blocks)
+      Preparation(base: $0.base, examples: examples, blocks: $0.blocks, device: device)
     }
     return other
   }

@@ -202,7 +202,8 @@ public struct ParticipantMachine: Sendable {
         examples: UInt64(preparation.examples),
         parameters: UInt64(preparation.parameters),
         version: current.version,
-        digest: DigestPrefix(current.session.digest(base: preparation.base))
+        digest: DigestPrefix(current.session.digest(base: preparation.base)),
+        device: preparation.device
       )
       // The result first: the task it answers is then not sent again.
       if let result = current.unacknowledged { send(.result(result), &actions) }
@@ -254,7 +255,12 @@ extension ParticipantMachine {
     self.current?.version = order.round
     self.current?.hasAskedAgain = false
     self.current?.task = order
-    let task = LocalTask(round: order.round, client: order.client, steps: Int(order.steps))
+    let task = LocalTask(
+      round: order.round,
+      client: order.client,
+      steps: Int(order.steps),
+      batchSize: Int(order.batchSize)
+    )
     actions.append(
       .train(
         TrainingOrder(run: order.run, task: task, session: session, memory: current.memory)

@@ -1,5 +1,8 @@
 // Apache-2.0.
+import Codecs
 import Datasets
+import Execution
+import FederatedAlgorithms
 import FederatedCore
 import FineTuning
 import ModelFiles
@@ -7,6 +10,7 @@ import Synchronization
 public import Telemetry
 import Tensors
 public import Transport
+import WireProtocol
 
 /// Where a client finds what a run needs.
 public struct LocalResources: Sendable {
@@ -16,9 +20,12 @@ public struct LocalResources: Sendable {
   public let data: String
   /// Threads that train.
   public let threads: Int
+  /// Bytes there are for training, nil for no bound.
+  public let memory: Int?
 
   /// Resources of a client.
-  public init(model: String?, data: String, threads: Int) {
+  public init(model: String?, data: String, threads: Int, memory: Int? = nil) {
+    self.memory = memory
     self.model = model
     self.data = data
     self.threads = threads
@@ -45,6 +52,7 @@ public final class TrainingHost: Sendable {
     let configuration: RunConfiguration
     let workspace: TrainerWorkspace
     let data: ClientData
+    let preparation: Preparation
     var hasToldMemory = false
   }
 
@@ -61,6 +69,7 @@ public final class TrainingHost: Sendable {
   private let loop: EventLoop
   private let resources: LocalResources
   private let log: Log
+  private let measurement: DeviceMeasurement
   private let onProgress: @Sendable (TaskProgress) -> Void
   /// Counts cancellations: work begun before the last one stops at its next step.
   private let epoch = Mutex<UInt64>(0)
@@ -69,16 +78,19 @@ public final class TrainingHost: Sendable {
   ///
   /// - Parameters:
   ///   - loop: the thread that works; it serves nothing else.
+  ///   - now: tells the time that steps are measured by.
   ///   - onProgress: told of every local step, on the host's thread.
   public init(
     _ resources: LocalResources,
     loop: EventLoop,
     log: Log,
+    now: @escaping @Sendable () -> Duration,
     onProgress: @escaping @Sendable (TaskProgress) -> Void
   ) {
     self.resources = resources
     self.loop = loop
     self.log = log
+    measurement = DeviceMeasurement(now: now)
     self.onProgress = onProgress
   }
 
@@ -96,12 +108,7 @@ public final class TrainingHost: Sendable {
         Self.attempt {
           let hosted = try load(configuration)
           state.hosted = (run, hosted)
-          let model = hosted.workspace.model
-          return Preparation(
-            base: model.baseDigest,
-            examples: hosted.data.dataset.examples.count,
-            blocks: model.blocks
-          )
+          return hosted.preparation
         }
       )
     }
@@ -138,10 +145,13 @@ public final class TrainingHost: Sendable {
     guard let (run, hosted) = state.hosted, run == order.run else {
       throw ParticipationFailure("the model of run \(order.run) is not loaded")
     }
+    let batch = order.task.batchSize
     var trainer: any LocalTrainer = ObservedTrainer(
       ClientTrainer(
         hosted.workspace,
-        data: hosted.data,
+        data: batch == 0
+          ? hosted.data
+          : ClientData(hosted.data.dataset, batchSize: min(batch, hosted.data.batchSize)),
         key: hosted.configuration.runKey,
         memory: order.memory
       )
@@ -157,7 +167,7 @@ public final class TrainingHost: Sendable {
         )
       )
     }
-    try trainer.load(order.session.weightUpdates())
+    try trainer.load(order.session.weightUpdates(for: trainer.blocks))
     return try order.session.train(order.task, on: &trainer)
   }
 
@@ -170,18 +180,34 @@ public final class TrainingHost: Sendable {
           : "no model at \(directory)"
       )
     }
-    let model = try LoadedModel(
+    let whole = try LoadedModel(
       ModelRequest(configuration, directory: directory, featureBytes: Self.featureBytes)
     )
-    for name in model.newTensors { log.info("new tensor \(name): the checkpoint lacks it") }
-    for name in model.unusedTensors { log.info("unused tensor \(name)") }
+    for name in whole.newTensors { log.info("new tensor \(name): the checkpoint lacks it") }
+    for name in whole.unusedTensors { log.info("unused tensor \(name)") }
     let reader = try DatasetReader(
       configuration,
-      tokenizer: try model.dataTokenizer(),
-      images: try model.imageInput()
+      tokenizer: try whole.dataTokenizer(),
+      images: try whole.imageInput()
     )
     let dataset = try reader.read(path: resources.data)
     log.info("data \(resources.data): \(dataset.summary)")
+    let base = whole.baseDigest
+    let needs = try AlgorithmCatalog.start(
+      algorithm: configuration.algorithm.json,
+      key: configuration.runKey
+    ).deviceNeeds
+    let fit = try needs.map { try self.fit(configuration, whole, dataset, $0) }
+    var model = whole
+    if let fit, fit.rank != whole.request.scheme?.rank || fit.frozen != whole.request.frozen {
+      let part = try ModelRequest(
+        configuration,
+        directory: directory,
+        featureBytes: Self.featureBytes,
+        fit: fit
+      )
+      model = try LoadedModel(part)
+    }
     let team = state.team ?? ThreadTeam(threads: resources.threads)
     state.team = team
     let workspace = try TrainerWorkspace(model, team: team)
@@ -189,11 +215,51 @@ public final class TrainingHost: Sendable {
       "model \(directory): \(model.parameterCount) parameters train, "
         + "\(mebibytes(model.mappedBytes)) mapped, \(mebibytes(workspace.byteCount)) of weights"
     )
+    let data = ClientData(dataset, batchSize: fit?.batchSize ?? configuration.data.batchSize)
+    var profile: DeviceProfile?
+    if let needs, let fit {
+      profile = try measurement.profile(
+        of: fit,
+        memory: resources.memory,
+        rule: needs.rule,
+        data: data,
+        on: workspace
+      )
+    }
     return Hosted(
       configuration: configuration,
       workspace: workspace,
-      data: ClientData(dataset, batchSize: configuration.data.batchSize)
+      data: data,
+      preparation: Preparation(
+        base: base,
+        examples: dataset.examples.count,
+        blocks: whole.blocks,
+        device: profile
+      )
     )
+  }
+
+  /// What this device trains of a run.
+  private func fit(
+    _ configuration: RunConfiguration,
+    _ whole: LoadedModel,
+    _ dataset: Dataset,
+    _ needs: DeviceNeeds
+  ) throws -> DeviceFit {
+    var planner = try DevicePlanner(
+      whole,
+      configuration,
+      needs: needs,
+      positions: whole.paddedLength(of: dataset.examples),
+      threads: resources.threads
+    )
+    let fit = try resources.memory.map { try planner.fit(memory: $0) } ?? planner.whole
+    let bytes = try planner.bytes(of: fit)
+    log.info(
+      "this device trains rank \(fit.rank) on batches of \(fit.batchSize), frozen matrices "
+        + "\(fit.frozen.rawValue): \(mebibytes(bytes)) by the plan"
+    )
+    return fit
   }
 
   /// Says once a run what the first task has made of the memory.

@@ -57,10 +57,15 @@ extension Arguments {
   var passes: TrainingPasses { isSet("pack-frozen") ? .all.union(.packedWeights) : .all }
 
   /// Bytes of `--budget`.
-  func budget() throws(CommandFailure) -> Int? {
-    guard let text = value("budget") else { return nil }
+  func budget() throws(CommandFailure) -> Int? { try bytes("budget") }
+
+  /// Bytes of `--memory`.
+  func memory() throws(CommandFailure) -> Int? { try bytes("memory") }
+
+  private func bytes(_ option: String) throws(CommandFailure) -> Int? {
+    guard let text = value(option) else { return nil }
     guard let bytes = byteCount(text) else {
-      throw .usage("--budget \(text): expected a size as 200MiB, 1.5GiB or 300000")
+      throw .usage("--\(option) \(text): expected a size as 200MiB, 1.5GiB or 300000")
     }
     return bytes
   }

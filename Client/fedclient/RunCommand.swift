@@ -16,6 +16,7 @@ let runCommand = Command(
     .value("data", "FILE", "The examples: JSON lines, CSV or text, or a folder of them."),
     .value("model", "DIR", "The base model; by default the path that the run names."),
     ModelOptions.threads,
+    .value("memory", "SIZE", "Memory for training in runs that fit devices, say 64MiB (no bound)."),
     .flag("once", "Leave when the first run is over, with its outcome as status."),
     .flag("verbose", "Write more to the log."),
   ],
@@ -29,7 +30,8 @@ let runCommand = Command(
   let resources = LocalResources(
     model: arguments.value("model"),
     data: try arguments.required("data"),
-    threads: try arguments.threads()
+    threads: try arguments.threads(),
+    memory: try arguments.memory()
   )
   let folder = try ClientFolder(arguments)
   let identity = try folder.identity()
@@ -45,7 +47,13 @@ let runCommand = Command(
   let participation = try EventLoop()
   let training = try EventLoop()
   let store = VersionStore(path: "\(folder.path)/version", log: log)
-  let host = TrainingHost(resources, loop: training, log: log) { status.show($0) }
+  let began = ContinuousClock().now
+  let host = TrainingHost(
+    resources,
+    loop: training,
+    log: log,
+    now: { began.duration(to: ContinuousClock().now) }
+  ) { status.show($0) }
   let isOnce = arguments.isSet("once")
   let outcome = Mutex<RunEnd.Outcome?>(nil)
   let service = ParticipationService(

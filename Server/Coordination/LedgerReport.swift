@@ -45,7 +45,7 @@ public enum LedgerReport {
       case .run(_, _, let bytes): configuration = try? RunConfiguration(decoding: bytes)
       case .base(_, let digest): base = digest
       case .client: clients += 1
-      case .task(_, let round, let client, _):
+      case .task(_, let round, let client, _, _):
         begin = begin ?? now
         open[client] = (now, round)
       case .contribution(_, let round, let client, _, _):

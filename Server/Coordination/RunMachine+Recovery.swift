@@ -102,11 +102,15 @@ extension RunMachine {
       }
       clients.append(Client(name: name, examples: examples))
       ordinals[name] = ordinal
-    case .task(_, let round, let client, let steps):
+    case .task(_, let round, let client, let steps, let batch):
       guard client < UInt32(clients.count) else {
         throw RecoveryError.records(run: id, "a task of client \(client), which there is not")
       }
-      tasks[client] = OpenTask(key: TaskKey(client: client, base: round), steps: Int(steps))
+      tasks[client] = OpenTask(
+        key: TaskKey(client: client, base: round),
+        steps: Int(steps),
+        batchSize: batch
+      )
     case .contribution(_, let round, let client, let loss, let payload):
       // One that became durable after its round had closed does not count.
       let key = TaskKey(client: client, base: round)

@@ -40,15 +40,30 @@ extension RunMachine {
             deferred[client] = steps
             continue
           }
-          tasks[client] = OpenTask(key: TaskKey(client: client, base: round), steps: steps)
+          let batch = batchSize(of: client)
+          tasks[client] = OpenTask(
+            key: TaskKey(client: client, base: round),
+            steps: steps,
+            batchSize: batch
+          )
           effects.records.append(
-            .task(run: id, round: round, client: client, steps: UInt32(steps))
+            .task(run: id, round: round, client: client, steps: UInt32(steps), batch: batch)
           )
         }
         sendTask(to: client, now, &effects)
       case .aggregate(let chosen, let weighting): aggregate(chosen, weighting, now, &effects)
       }
     }
+  }
+
+  /// The batch with which a client's device is done with a step when the fastest is; 0 where it is not
+  /// known how fast they are.
+  private func batchSize(of client: UInt32) -> UInt32 {
+    guard let device = members[clients[Int(client)].name]?.device else { return 0 }
+    let pace =
+      members.values.compactMap(\.device)
+      .map { $0.step(examples: configuration.data.batchSize) }.min() ?? 0
+    return device.batch(within: pace)
   }
 
   /// Whether a client has a task whose result is not here.
@@ -76,6 +91,7 @@ extension RunMachine {
       steps: UInt32(task.steps),
       deadline: UInt32(min(milliseconds, Double(UInt32.max))),
       digest: digests[Int(base)],
+      batchSize: task.batchSize,
       sync: base == round ? sync(from: member.version) : .none
     )
     members[name]?.version = base

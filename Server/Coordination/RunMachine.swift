@@ -33,6 +33,8 @@ struct RunMachine: Sendable {
   struct Member: Sendable {
     let peer: PeerNumber
     let examples: UInt64
+    /// What its device trains, where devices train different parts.
+    let device: DeviceProfile?
     /// Version it holds, nil where what it holds is in doubt.
     var version: UInt32?
   }
@@ -41,6 +43,8 @@ struct RunMachine: Sendable {
   struct OpenTask: Sendable {
     let key: TaskKey
     let steps: Int
+    /// 0 where it is that of the run.
+    let batchSize: UInt32
   }
 
   /// A contribution that waits for its aggregation.
@@ -118,6 +122,12 @@ struct RunMachine: Sendable {
         path: "schedule.policy",
         advice: "\(configuration.schedule.policy) counts late results, which this algorithm cannot "
           + "take in; write synchronous, or another algorithm"
+      )
+    }
+    guard configuration.frozen != "device" || session.deviceNeeds != nil else {
+      throw FederationError.configuration(
+        path: "frozen",
+        advice: "devices of this algorithm are alike; write stored, bf16 or int8, or take fedpipe"
       )
     }
     let isNormalized = configuration.schedule.asynchrony?.normalizes ?? false
@@ -221,6 +231,7 @@ struct RunMachine: Sendable {
       members[name] = Member(
         peer: peer,
         examples: holding.examples,
+        device: session.deviceNeeds == nil ? nil : holding.device,
         version: heldVersion(holding)
       )
       if phase == .gathering {

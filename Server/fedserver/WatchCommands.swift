@@ -20,7 +20,7 @@ let submitCommand = Command(
 ) { arguments, console in
   let configuration: RunConfiguration
   do {
-    configuration = try RunFile.read(arguments.operands[0])
+    configuration = try RunFile.read(arguments.operands[0]) { console.note($0) }
     // The server would refuse these as well; here it is the file that is wrong.
     _ = try AlgorithmCatalog.start(
       algorithm: configuration.algorithm.json,

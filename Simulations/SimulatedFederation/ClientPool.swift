@@ -2,6 +2,7 @@
 import Coordination
 import FederatedCore
 import Participation
+import WireProtocol
 
 /// All simulated clients: those that are up to something whole, the others in a few bytes each.
 ///
@@ -96,19 +97,26 @@ struct ClientPool {
   ///
   /// - Parameters:
   ///   - examples: of the client.
+  ///   - device: what it tells of its device.
   ///   - isConnected: what its machine knows of the connection while it rests.
   mutating func woken(
     _ index: Int,
     examples: Int,
+    device: DeviceProfile?,
     isConnected: Bool
   ) -> SimulatedClient {
     if let client = awake[index] { return client }
-    let client = wake(index, examples: examples, isConnected: isConnected)
+    let client = wake(index, examples: examples, device: device, isConnected: isConnected)
     awake[index] = client
     return client
   }
 
-  private mutating func wake(_ index: Int, examples: Int, isConnected: Bool) -> SimulatedClient {
+  private mutating func wake(
+    _ index: Int,
+    examples: Int,
+    device: DeviceProfile?,
+    isConnected: Bool
+  ) -> SimulatedClient {
     guard records[index].isKnown, let pattern, let base = pattern.session else {
       return SimulatedClient(
         ParticipantMachine(software: "fedsim", shelf: shelf, keepsVersions: false)
@@ -124,6 +132,7 @@ struct ClientPool {
         at: version,
         session ?? base,
         examples: examples,
+        device: device,
         isConnected: isConnected
       )
     )

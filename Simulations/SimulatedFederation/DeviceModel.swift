@@ -40,6 +40,17 @@ public struct DeviceModel: Sendable {
     return settings.stepSeconds * factor
   }
 
+  /// Mean virtual seconds of a local step on another batch than the run's.
+  public func stepTime(of client: Int, examples: Int, ofBatch whole: Int) -> Double {
+    let share = Double(examples) / Double(max(1, whole))
+    return stepTime(of: client) * (settings.overhead + (1 - settings.overhead) * share)
+  }
+
+  /// Bytes a client has for training, nil for no bound.
+  public func memory(of client: Int) -> Int? {
+    settings.memory.isEmpty ? nil : settings.memory[client % settings.memory.count]
+  }
+
   /// Virtual time of a task of a client whose mean step takes `stepTime`.
   public func duration(of client: Int, round: UInt32, steps: Int, stepTime: Double) -> Duration {
     var factor = 1.0

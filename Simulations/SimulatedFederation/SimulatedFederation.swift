@@ -43,9 +43,9 @@ public struct SimulatedFederation<Work: SimulatedWork> {
     public let record: RunRecord
   }
 
-  private let work: Work
-  private let configuration: RunConfiguration
-  private let devices: DeviceModel
+  let work: Work
+  let configuration: RunConfiguration
+  let devices: DeviceModel
   private let hooks: SimulationHooks
 
   private var machine: CoordinatorMachine
@@ -255,12 +255,7 @@ public struct SimulatedFederation<Work: SimulatedWork> {
         )
         if case .ready = message { arriving.remove(index) }
       case .prepare(let run, _):
-        let preparation = Preparation(
-          base: work.base,
-          examples: work.exampleCount(of: index),
-          blocks: work.blocks
-        )
-        try tell(index, .prepared(run: run, .success(preparation)))
+        try tell(index, .prepared(run: run, preparation(of: index)))
       case .train(let order): begin(order, client, at: index)
       case .log(let level, let text): hooks.log.write(level, "\(clients.name(of: index)): \(text)")
       case .keep, .ended: break
@@ -279,7 +274,7 @@ public struct SimulatedFederation<Work: SimulatedWork> {
       of: index,
       round: order.task.round,
       steps: order.task.steps,
-      stepTime: devices.stepTime(of: index)
+      stepTime: stepTime(of: index, order.task)
     )
     events.add(
       .trained(client: index, ticket: ticket, run: order.run, round: order.task.round),
@@ -319,8 +314,14 @@ public struct SimulatedFederation<Work: SimulatedWork> {
   }
 
   private mutating func woken(_ index: Int, isConnected: Bool = true) -> SimulatedClient {
-    let examples = work.exampleCount(of: index)
-    return clients.woken(index, examples: examples, isConnected: isConnected)
+    if let client = clients.awake(index) { return client }
+    let device = profile(of: index)
+    return clients.woken(
+      index,
+      examples: work.exampleCount(of: index),
+      device: device,
+      isConnected: isConnected
+    )
   }
 
   private func note(_ line: EventLine) {

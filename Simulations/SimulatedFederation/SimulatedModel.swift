@@ -21,6 +21,7 @@ public struct SimulatedModel: SimulatedWork {
   private let heldOut: ClientData?
   private let key: UInt64
   private let isClassifier: Bool
+  private let parts: DeviceParts?
 
   /// Bytes at most of frozen features: all clients' examples share them, and an example that finds no
   /// room costs a pass over the whole model at each visit.
@@ -48,6 +49,7 @@ public struct SimulatedModel: SimulatedWork {
       field: goesByField ? settings.field : nil
     )
     all = try reader.read(path: settings.data)
+    parts = try DeviceParts(model, configuration, settings.devices, examples: all.examples)
     batchSize = configuration.data.batchSize
     if samples {
       shares = try ClientShares(
@@ -91,9 +93,12 @@ public struct SimulatedModel: SimulatedWork {
   /// Examples of a client.
   public func exampleCount(of client: Int) -> Int { shares.exampleCount(of: client) }
 
-  /// A workspace of one thread.
-  public func makeWorker() throws -> TrainerWorkspace {
-    try TrainerWorkspace(model, team: ThreadTeam(threads: 1))
+  /// What a client's device trains; nil where all train alike.
+  public func fit(of client: Int) throws -> DeviceFit? { try parts?.fit(of: client) }
+
+  /// Workspaces of one thread.
+  public func makeWorker() throws -> SimulatedWorker {
+    SimulatedWorker(whole: try TrainerWorkspace(model, team: ThreadTeam(threads: 1)))
   }
 
   /// Does the local steps of a client's task.
@@ -102,21 +107,27 @@ public struct SimulatedModel: SimulatedWork {
     _ task: LocalTask,
     from session: any AlgorithmSession,
     memory: [UInt8],
-    on worker: inout TrainerWorkspace
+    on worker: inout SimulatedWorker
   ) throws -> LocalResult {
-    let data = ClientData(all.subset(shares.examples(of: client)), batchSize: batchSize)
-    var trainer: any LocalTrainer = ClientTrainer(worker, data: data, key: key, memory: memory)
-    try trainer.load(try session.weightUpdates())
+    var (workspace, batch) = (worker.whole, batchSize)
+    if let parts {
+      let fit = try parts.fit(of: client)
+      workspace = try worker.workspace(for: fit, parts)
+      batch = task.batchSize == 0 ? fit.batchSize : min(task.batchSize, fit.batchSize)
+    }
+    let data = ClientData(all.subset(shares.examples(of: client)), batchSize: batch)
+    var trainer: any LocalTrainer = ClientTrainer(workspace, data: data, key: key, memory: memory)
+    try trainer.load(try session.weightUpdates(for: trainer.blocks))
     return try session.train(task, on: &trainer)
   }
 
   /// Evaluates a version on the held-out data.
   public func evaluate(
     _ updates: [WeightUpdate],
-    on worker: inout TrainerWorkspace
+    on worker: inout SimulatedWorker
   ) throws -> VersionScore {
     guard let heldOut else { throw SimulationError.configuration("no held-out data") }
-    let evaluation = try worker.evaluate(updates, on: heldOut)
+    let evaluation = try worker.whole.evaluate(updates, on: heldOut)
     return VersionScore(
       loss: evaluation.meanLoss,
       accuracy: isClassifier ? evaluation.accuracy : nil

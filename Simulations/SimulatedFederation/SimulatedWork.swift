@@ -2,6 +2,7 @@
 public import Codecs
 public import Coordination
 public import FederatedCore
+public import FineTuning
 
 /// What the simulated machines really compute: the model, or in tests something smaller.
 public protocol SimulatedWork: Sendable {
@@ -18,6 +19,11 @@ public protocol SimulatedWork: Sendable {
   /// Examples of a client.
   func exampleCount(of client: Int) -> Int
 
+  /// What a client's device trains, where devices train different parts; nil where all train alike.
+  ///
+  /// - Throws: where it has room for nothing.
+  func fit(of client: Int) throws -> DeviceFit?
+
   /// A worker.
   func makeWorker() throws -> Worker
 
@@ -32,4 +38,9 @@ public protocol SimulatedWork: Sendable {
 
   /// Evaluates a version on the held-out data.
   func evaluate(_ updates: [WeightUpdate], on worker: inout Worker) throws -> VersionScore
+}
+
+extension SimulatedWork {
+  /// All train alike.
+  public func fit(of _: Int) throws -> DeviceFit? { nil }
 }

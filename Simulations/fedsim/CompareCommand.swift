@@ -38,7 +38,9 @@ let compareCommand = Command(
       let configuration: RunConfiguration
       do {
         let own = try seed.map { try RunFile.Change("seed=\($0)") }
-        configuration = try RunFile.read(path, changing: changes + (own.map { [$0] } ?? []))
+        configuration = try RunFile.read(path, changing: changes + (own.map { [$0] } ?? [])) {
+          console.note($0)
+        }
       } catch {
         throw CommandFailure("\(path): \(error)", code: .usage)
       }

@@ -32,7 +32,7 @@ let runCommand = Command(
   let path = arguments.operands[0]
   let configuration: RunConfiguration
   do {
-    configuration = try RunFile.read(path, changing: try arguments.changes())
+    configuration = try RunFile.read(path, changing: try arguments.changes()) { console.note($0) }
   } catch {
     throw CommandFailure("\(path): \(error)", code: .usage)
   }

@@ -12,7 +12,28 @@ public enum FrozenWeights: String, Sendable, Hashable, CaseIterable {
   case int8
 }
 
+extension WeightTable {
+  /// Bytes of tensors that cannot change, mapped ones too, if matrices were held so.
+  public func frozenBytes(held frozen: FrozenWeights) -> Int {
+    entries.reduce(0) { sum, entry in
+      entry.start == nil ? sum + entry.tensor.byteCount(held: frozen) : sum
+    }
+  }
+}
+
 extension StoredTensor {
+  /// Bytes of the tensor as `frozen` says.
+  fileprivate func byteCount(held frozen: FrozenWeights) -> Int {
+    let count = shape.elementCount
+    let stored = count * type.byteCount + (rowScales?.byteCount ?? 0)
+    guard shape.rank == 2 else { return stored }
+    return switch frozen {
+    case .bf16 where type == .f32: 2 * count
+    case .int8 where type != .i8: count + 4 * shape.rows
+    case .stored, .bf16, .int8: stored
+    }
+  }
+
   /// The tensor as `frozen` says; vectors, and what would not become smaller, as it is.
   ///
   /// Pages of the file that were read for it are given back.

@@ -9,12 +9,15 @@ public struct LocalTask: Sendable, Equatable {
   public let client: UInt32
   /// Local steps, Q.
   public let steps: Int
+  /// Examples of a batch, chosen for the device; 0 where it is that of the run.
+  public let batchSize: Int
 
   /// A task.
-  public init(round: UInt32, client: UInt32, steps: Int) {
+  public init(round: UInt32, client: UInt32, steps: Int, batchSize: Int = 0) {
     self.round = round
     self.client = client
     self.steps = steps
+    self.batchSize = batchSize
   }
 }
 
@@ -72,6 +75,20 @@ public struct Contribution: Sendable, Equatable {
   }
 }
 
+/// What decides how much of a model a device trains, where devices train different parts of it.
+public struct DeviceNeeds: Sendable, Hashable {
+  /// How weights follow gradients, which decides what a step keeps.
+  public let rule: LocalRule
+  /// The lowest rank of adapters that is worth a contribution.
+  public let minimumRank: Int
+
+  /// Needs.
+  public init(rule: LocalRule, minimumRank: Int) {
+    self.rule = rule
+    self.minimumRank = minimumRank
+  }
+}
+
 /// An algorithm within one run, with the integers of the current model version.
 ///
 /// It is the same value type on the server, on every client and in the simulator. `AlgorithmCatalog` makes it from a
@@ -82,6 +99,9 @@ public protocol AlgorithmSession: Sendable {
 
   /// Whether `fold` makes tasks of unequal length move the model equally, so that weights must not.
   var normalizesSteps: Bool { get }
+
+  /// What a device needs to know to train as much as it has room for; nil where all train alike.
+  var deviceNeeds: DeviceNeeds? { get }
 
   /// Told which tensors train, before anything is trained, folded or restored; again is harmless.
   mutating func begin(_ blocks: [ParameterBlock]) throws
@@ -105,6 +125,9 @@ public protocol AlgorithmSession: Sendable {
   /// What the version adds to the base weights, oldest epoch first.
   func weightUpdates() throws -> [WeightUpdate]
 
+  /// The same for a device whose trainable tensors are `blocks`: all of the run's, or a part of each.
+  func weightUpdates(for blocks: [ParameterBlock]) throws -> [WeightUpdate]
+
   /// The state as bytes, the same on every machine.
   func snapshot() -> [UInt8]
 
@@ -125,6 +148,14 @@ public protocol AlgorithmSession: Sendable {
 extension AlgorithmSession {
   /// Most algorithms leave it to the weights.
   public var normalizesSteps: Bool { false }
+
+  /// Most algorithms have everybody train alike.
+  public var deviceNeeds: DeviceNeeds? { nil }
+
+  /// Everybody has all tensors.
+  public func weightUpdates(for _: [ParameterBlock]) throws -> [WeightUpdate] {
+    try weightUpdates()
+  }
 
   /// Most algorithms do not care.
   public mutating func begin(_: [ParameterBlock]) {}

@@ -119,6 +119,25 @@ struct ConfigurationSection {
     return duration
   }
 
+  /// Numbers of bytes such as `"24MiB"` or `"300000"`, none where the key is absent.
+  func byteCounts(_ key: String) throws(FederationError) -> [Int] {
+    guard has(key) else { return [] }
+    return try texts(key).map { text throws(FederationError) in
+      guard let count = Self.byteCount(text) else {
+        throw fault(key, "write sizes such as [\"24MiB\", \"1GiB\"]")
+      }
+      return count
+    }
+  }
+
+  private static func byteCount(_ text: String) -> Int? {
+    let units = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("", 0)]
+    guard let (unit, shift) = units.first(where: { text.hasSuffix($0.0) }),
+      let count = Int(text.dropLast(unit.utf8.count)), count > 0, count <= (1 << 50) >> shift
+    else { return nil }
+    return count << shift
+  }
+
   private func text(of field: JSONField) throws(FederationError) -> String {
     let text = try read { () throws(JSONError) in try field.string() }
     guard !text.isEmpty, text.utf8.count <= 4096 else {

@@ -23,6 +23,11 @@ public struct DeviceSection: Sendable, Equatable {
   public let speeds: Speeds
   /// By how much.
   public let spread: Double
+  /// Share of a step's time that a smaller batch does not save.
+  public let overhead: Double
+  /// Bytes a device has for training, the first client the first, and from the first again where there
+  /// are more clients; empty for no bound.
+  public let memory: [Int]
   /// Deviation of a task's time from the client's mean, as a share of it.
   public let noise: Double
   /// Seconds a message takes however short it is.
@@ -37,8 +42,8 @@ public struct DeviceSection: Sendable, Equatable {
   public let offline: Double
 
   static let keys = [
-    "step_seconds", "speeds", "spread", "noise", "latency", "bandwidth", "dropout", "online",
-    "offline",
+    "step_seconds", "speeds", "spread", "step_overhead", "memory", "noise", "latency", "bandwidth",
+    "dropout", "online", "offline",
   ]
 
   init(_ section: ConfigurationSection) throws(FederationError) {
@@ -55,6 +60,8 @@ public struct DeviceSection: Sendable, Equatable {
       }
     let least = speeds == .loguniform ? 1.0 : 0
     spread = try section.number("spread", in: least...1e6, standard: standard)
+    overhead = try section.number("step_overhead", in: 0...1, standard: 0)
+    memory = try section.byteCounts("memory")
     noise = try section.number("noise", in: 0...1, standard: 0)
     latency = try section.number("latency", in: 0...1e6, standard: 0)
     bandwidth = try section.number("bandwidth", in: 0...1e15, standard: 0)
@@ -64,7 +71,7 @@ public struct DeviceSection: Sendable, Equatable {
   }
 
   var json: JSONValue {
-    .object([
+    var members: [JSONValue.Member] = [
       .init("step_seconds", .number(stepSeconds)),
       .init("speeds", .string(speeds.rawValue)),
       .init("spread", .number(spread)),
@@ -74,6 +81,12 @@ public struct DeviceSection: Sendable, Equatable {
       .init("dropout", .number(dropout)),
       .init("online", .number(online)),
       .init("offline", .number(offline)),
-    ])
+    ]
+    if overhead > 0 { members.append(.init("step_overhead", .number(overhead))) }
+    if !memory.isEmpty {
+      let texts = memory.map { JSONValue.string("\($0)") }
+      members.append(.init("memory", .array(texts)))
+    }
+    return .object(members)
   }
 }

@@ -40,8 +40,9 @@ public struct RunConfiguration: Sendable, Equatable {
   /// The most clients of a run.
   public static let maximumClients = 1 << 20
 
-  /// What `frozen` may be: as the checkpoint has them, in two bytes an element, in one.
-  public static let frozenWords = ["stored", "bf16", "int8"]
+  /// What `frozen` may be: as the checkpoint has them, in two bytes an element, in one, or at each
+  /// device as its memory allows.
+  public static let frozenWords = ["stored", "bf16", "int8", "device"]
 
   static let keys = [
     "name", "model", "task", "algorithm", "trainable", "scheme", "frozen", "data", "rounds",

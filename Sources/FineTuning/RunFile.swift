@@ -28,17 +28,30 @@ public enum RunFile {
 
   /// The configuration in a file of JSON5, its relative paths placed in the file's own folder.
   ///
-  /// - Parameter changes: made in order, before anything is checked.
+  /// Where it has an object `importance`, matrices for adapters are chosen now: on the model and the
+  /// public examples that it names.
+  ///
+  /// - Parameters:
+  ///   - changes: made in order, before anything is checked.
+  ///   - note: told how important matrices are.
   /// - Throws: `ModelFileError` where it cannot be read, `JSONError` or `FederationError` where it is
   ///   refused.
-  public static func read(_ path: String, changing changes: [Change] = []) throws
-    -> RunConfiguration
-  {
+  public static func read(
+    _ path: String,
+    changing changes: [Change] = [],
+    note: (String) -> Void = { _ in }
+  ) throws -> RunConfiguration {
     let bytes = try ModelFolder.bytes(path, limit: RunConfiguration.maximumBytes)
     let written = try RunConfiguration.syntax(json5: bytes)
     let changed = changes.reduce(written) { $0.changing($1.path[...], to: $1.value) }
-    let configuration = try RunConfiguration(changed)
-    return try configuration.resolved(against: folder(of: absolute(path)))
+    let folder = folder(of: absolute(path))
+    guard let importance = changed[ImportanceSection.key] else {
+      return try RunConfiguration(changed).resolved(against: folder)
+    }
+    let run = try RunConfiguration(changed.without(ImportanceSection.key)).resolved(against: folder)
+    let section = try ImportanceSection(importance, run)
+    let scheme = try section.scheme(run, folder: folder, note: note)
+    return try RunConfiguration(run.json.changing(["scheme"], to: .string(scheme)))
   }
 
   /// The absolute form of a path, which need not exist.
@@ -56,6 +69,12 @@ public enum RunFile {
 }
 
 extension JSONValue {
+  /// The object without a key.
+  fileprivate func without(_ key: String) -> JSONValue {
+    guard case .object(let members) = self else { return self }
+    return .object(members.filter { $0.key != key })
+  }
+
   /// The value with another one at `path`, whose objects are made where they are missing.
   fileprivate func changing(_ path: ArraySlice<String>, to value: JSONValue) -> JSONValue {
     guard let key = path.first else { return value }

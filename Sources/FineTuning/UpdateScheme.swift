@@ -44,6 +44,22 @@ public struct UpdateScheme: Sendable, Hashable, CustomStringConvertible {
   /// Whether a term is adapters.
   var hasAdapters: Bool { terms.contains(where: \.isAdapters) }
 
+  /// Rank of its adapters, nil where it has none.
+  public var rank: Int? {
+    for case .adapters(let adapters, _, _) in terms { return adapters.rank }
+    return nil
+  }
+
+  /// The scheme with adapters of another rank, whose product is scaled alike.
+  public func withRank(_ rank: Int) -> UpdateScheme {
+    let changed = terms.map { term in
+      guard case .adapters(let adapters, let targets, let last) = term else { return term }
+      let alpha = adapters.alpha * Float(rank) / Float(adapters.rank)
+      return .adapters(Adapters(rank: rank, alpha: alpha), targets: targets, last: last)
+    }
+    return UpdateScheme(terms: changed, description: description)
+  }
+
   private init(terms: [Term], description: String) {
     self.terms = terms
     self.description = description

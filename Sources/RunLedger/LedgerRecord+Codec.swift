@@ -4,6 +4,8 @@ public import Codecs
 /// Byte form of a record:
 ///
 ///     kind u8 | run varint | fields of the kind in the order of its declaration
+///
+/// A task with a batch of its own has kind 11; of others the batch is left out.
 extension LedgerRecord: WireCodable {
   enum Kind: UInt8 {
     case run = 1
@@ -16,6 +18,7 @@ extension LedgerRecord: WireCodable {
     case base
     case layout
     case checkpoint
+    case deviceTask
   }
 
   /// What is unique about a record.
@@ -29,7 +32,7 @@ extension LedgerRecord: WireCodable {
     switch self {
     case .run: .run
     case .client: .client
-    case .task: .task
+    case .task(_, _, _, _, let batch): batch == 0 ? .task : .deviceTask
     case .contribution: .contribution
     case .aggregation: .aggregation
     case .evaluation: .evaluation
@@ -46,7 +49,7 @@ extension LedgerRecord: WireCodable {
     switch self {
     case .run(let run, _, _): Key(run: run, round: 0, client: 0)
     case .client(let run, let ordinal, _, _): Key(run: run, round: 0, client: ordinal)
-    case .task(let run, let round, let client, _): Key(run: run, round: round, client: client)
+    case .task(let run, let round, let client, _, _): Key(run: run, round: round, client: client)
     case .contribution(let run, let round, let client, _, _):
       Key(run: run, round: round, client: client)
     case .aggregation(let run, let round, _, _): Key(run: run, round: round, client: 0)
@@ -73,8 +76,9 @@ extension LedgerRecord: WireCodable {
       writer.writeVarint(UInt64(ordinal))
       writer.write(string: name)
       writer.writeVarint(examples)
-    case .task(_, let round, let client, let steps):
+    case .task(_, let round, let client, let steps, let batch):
       for field in [round, client, steps] { writer.writeVarint(UInt64(field)) }
+      if batch > 0 { writer.writeVarint(UInt64(batch)) }
     case .contribution(_, let round, let client, let loss, let payload):
       for field in [round, client] { writer.writeVarint(UInt64(field)) }
       writer.write(loss)
@@ -113,7 +117,7 @@ extension LedgerRecord: WireCodable {
   public init(from reader: inout ByteReader) throws(CodecError) {
     let code = try reader.read(UInt8.self)
     guard let kind = Kind(rawValue: code) else {
-      throw .outOfRange(field: "record kind", value: "\(code)", allowed: "1...10")
+      throw .outOfRange(field: "record kind", value: "\(code)", allowed: "1...11")
     }
     let run = try Self.number(&reader, "run")
     switch kind {
@@ -130,12 +134,13 @@ extension LedgerRecord: WireCodable {
         name: try reader.readString(limit: Self.limit, field: "name"),
         examples: try reader.readVarint()
       )
-    case .task:
+    case .task, .deviceTask:
       self = .task(
         run: run,
         round: try Self.number(&reader, "round"),
         client: try Self.number(&reader, "client"),
-        steps: try Self.number(&reader, "steps")
+        steps: try Self.number(&reader, "steps"),
+        batch: kind == .task ? 0 : max(1, try Self.number(&reader, "batch"))
       )
     case .contribution:
       self = .contribution(

@@ -25,8 +25,8 @@ public enum LedgerRecord: Sendable, Equatable {
   case base(run: UInt32, digest: Digest)
   /// A client took part for the first time and has its ordinal for good.
   case client(run: UInt32, ordinal: UInt32, name: String, examples: UInt64)
-  /// A task was handed out.
-  case task(run: UInt32, round: UInt32, client: UInt32, steps: UInt32)
+  /// A task was handed out; `batch` is 0 where its batches are those of the run.
+  case task(run: UInt32, round: UInt32, client: UInt32, steps: UInt32, batch: UInt32 = 0)
   /// A contribution arrived; the same (run, round, client) again is ignored.
   case contribution(run: UInt32, round: UInt32, client: UInt32, loss: Float, payload: [UInt8])
   /// A round was closed: who counted with which weight, and the version that came out.

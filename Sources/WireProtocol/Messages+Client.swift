@@ -40,6 +40,7 @@ public struct ClientHello: WireCodable, Equatable {
 ///     run varint | 0 | reason text
 ///     run varint | 1 | base digest 32 | examples varint | parameters varint
 ///                    | version held varint | digest of it: first 8 bytes
+///     run varint | 2 | the same | device: see `DeviceProfile`
 public struct RunReady: WireCodable, Equatable {
   /// What a ready client holds.
   public struct Holding: Sendable, Equatable {
@@ -53,6 +54,8 @@ public struct RunReady: WireCodable, Equatable {
     public let version: UInt32
     /// Digest of that version.
     public let digest: DigestPrefix
+    /// What the device trains of the run, where devices train different parts.
+    public let device: DeviceProfile?
 
     /// What a client holds.
     public init(
@@ -60,8 +63,10 @@ public struct RunReady: WireCodable, Equatable {
       examples: UInt64,
       parameters: UInt64,
       version: UInt32,
-      digest: DigestPrefix
+      digest: DigestPrefix,
+      device: DeviceProfile? = nil
     ) {
+      self.device = device
       self.base = base
       self.examples = examples
       self.parameters = parameters
@@ -94,17 +99,18 @@ public struct RunReady: WireCodable, Equatable {
     run = try reader.readNumber("run")
     switch try reader.read(UInt8.self) {
     case 0: answer = .refused(try reader.readString(limit: Failure.maximumBytes, field: "reason"))
-    case 1:
+    case let code where code <= 2:
       answer = .ready(
         Holding(
           base: try Digest(from: &reader),
           examples: try reader.readVarint(),
           parameters: try reader.readVarint(),
           version: try reader.readNumber("version"),
-          digest: try DigestPrefix(from: &reader)
+          digest: try DigestPrefix(from: &reader),
+          device: code == 2 ? try DeviceProfile(from: &reader) : nil
         )
       )
-    case let code: throw .outOfRange(field: "answer", value: "\(code)", allowed: "0...1")
+    case let code: throw .outOfRange(field: "answer", value: "\(code)", allowed: "0...2")
     }
   }
 
@@ -116,12 +122,13 @@ public struct RunReady: WireCodable, Equatable {
       writer.write(UInt8(0))
       writer.write(string: Failure.shortened(reason))
     case .ready(let holding):
-      writer.write(UInt8(1))
+      writer.write(UInt8(holding.device == nil ? 1 : 2))
       holding.base.encode(into: &writer)
       writer.writeVarint(holding.examples)
       writer.writeVarint(holding.parameters)
       writer.write(number: holding.version)
       holding.digest.encode(into: &writer)
+      holding.device?.encode(into: &writer)
     }
   }
 }

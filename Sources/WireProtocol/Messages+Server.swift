@@ -56,7 +56,9 @@ public struct RunOffer: WireCodable, Equatable {
 /// Work for one client.
 ///
 ///     run varint | round varint | client ordinal varint | steps varint
-///     | milliseconds to the deadline varint | digest of the version to start from 32 | sync
+///     | milliseconds to the deadline varint | digest of the version to start from 32
+///     | where the batch is chosen for the device: 4 | examples of it varint
+///     | sync
 public struct TaskOrder: WireCodable, Equatable {
   /// The run.
   public let run: UInt32
@@ -68,6 +70,8 @@ public struct TaskOrder: WireCodable, Equatable {
   public let steps: UInt32
   /// Milliseconds until the server no longer waits.
   public let deadline: UInt32
+  /// Examples of a batch, chosen for the device; 0 where it is that of the run.
+  public let batchSize: UInt32
   /// Digest of the version to start from.
   public let digest: Digest
   /// What brings the client to that version.
@@ -81,8 +85,10 @@ public struct TaskOrder: WireCodable, Equatable {
     steps: UInt32,
     deadline: UInt32,
     digest: Digest,
+    batchSize: UInt32 = 0,
     sync: VersionSync
   ) {
+    self.batchSize = batchSize
     self.run = run
     self.round = round
     self.client = client
@@ -100,8 +106,19 @@ public struct TaskOrder: WireCodable, Equatable {
     steps = try reader.readNumber("steps")
     deadline = try reader.readNumber("deadline")
     digest = try Digest(from: &reader)
-    sync = try VersionSync(from: &reader)
+    var code = try reader.read(UInt8.self)
+    if code == Self.batchCode {
+      batchSize = try reader.readNumber("batch")
+      guard batchSize > 0 else { throw .outOfRange(field: "batch", value: "0", allowed: "1…") }
+      code = try reader.read(UInt8.self)
+    } else {
+      batchSize = 0
+    }
+    sync = try VersionSync(code, from: &reader)
   }
+
+  /// What stands before a batch where a sync has its code.
+  private static let batchCode: UInt8 = 4
 
   /// Appends the message.
   public func encode(into writer: inout ByteWriter) {
@@ -122,6 +139,9 @@ public struct TaskOrder: WireCodable, Equatable {
   private func encodeHead(into writer: inout ByteWriter) {
     for field in [run, round, client, steps, deadline] { writer.write(number: field) }
     digest.encode(into: &writer)
+    guard batchSize > 0 else { return }
+    writer.write(Self.batchCode)
+    writer.write(number: batchSize)
   }
 }
 

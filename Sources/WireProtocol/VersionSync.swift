@@ -48,7 +48,12 @@ public enum VersionSync: WireCodable, Equatable {
 
   /// Reads the value.
   public init(from reader: inout ByteReader) throws(CodecError) {
-    switch try reader.read(UInt8.self) {
+    try self.init(try reader.read(UInt8.self), from: &reader)
+  }
+
+  /// Reads what follows its code.
+  init(_ code: UInt8, from reader: inout ByteReader) throws(CodecError) {
+    switch code {
     case 0: self = .none
     case 1:
       let first = try reader.readNumber("first round")

@@ -6,27 +6,35 @@ import SharedRandomness
 struct AdapterTrainer: LocalTrainer {
   static let (outputs, inputs, rank) = (6, 8, 4)
 
-  let blocks = [
-    ParameterBlock(
-      name: "m.lora_A.weight",
-      shape: [Self.rank, Self.inputs],
-      range: 0..<Self.rank * Self.inputs
-    ),
-    ParameterBlock(
-      name: "m.lora_B.weight",
-      shape: [Self.outputs, Self.rank],
-      range: Self.rank * Self.inputs..<Self.rank * (Self.inputs + Self.outputs)
-    ),
-  ]
+  /// Ranks that the device trains.
+  let rank: Int
   let exampleCount = 10
   let memory: [UInt8] = []
   private let target: [Float]
   private var weights: [Float] = []
   private var loaded: [Float] = []
 
-  init(target: [Double]) { self.target = target.map(Float.init) }
+  init(target: [Double], rank: Int = Self.rank) {
+    self.target = target.map(Float.init)
+    self.rank = rank
+  }
 
-  var parameterCount: Int { Self.rank * (Self.inputs + Self.outputs) }
+  var parameterCount: Int { rank * (Self.inputs + Self.outputs) }
+
+  var blocks: [ParameterBlock] {
+    [
+      ParameterBlock(
+        name: "m.lora_A.weight",
+        shape: [rank, Self.inputs],
+        range: 0..<rank * Self.inputs
+      ),
+      ParameterBlock(
+        name: "m.lora_B.weight",
+        shape: [Self.outputs, rank],
+        range: rank * Self.inputs..<rank * (Self.inputs + Self.outputs)
+      ),
+    ]
+  }
 
   mutating func load(_ updates: [WeightUpdate]) throws {
     weights = Self.weights(updates)
@@ -43,6 +51,7 @@ struct AdapterTrainer: LocalTrainer {
   /// B·A, row by row.
   static func product(_ weights: [Float]) -> [Double] {
     var product = [Double](repeating: 0, count: outputs * inputs)
+    let rank = weights.count / (inputs + outputs)
     for i in 0..<outputs {
       for k in 0..<rank {
         let b = Double(weights[rank * inputs + i * rank + k])
@@ -64,7 +73,7 @@ struct AdapterTrainer: LocalTrainer {
 
   mutating func descend(_ rule: LocalRule, rate: Float, at address: StepAddress) throws -> Float {
     let error = zip(Self.product(weights), target).map { Float($0) - $1 }
-    let (rank, inputs, outputs) = (Self.rank, Self.inputs, Self.outputs)
+    let (inputs, outputs) = (Self.inputs, Self.outputs)
     let before = weights
     for k in 0..<rank {
       for i in 0..<outputs {

@@ -42,11 +42,12 @@ import Testing
     _ session: any AlgorithmSession,
     client: UInt32,
     round: UInt32 = 0,
-    steps: Int,
+    steps: Int = 3,
+    rank: Int = AdapterTrainer.rank,
     weight: UInt32
   ) throws -> Contribution {
-    var trainer: any LocalTrainer = AdapterTrainer(target: target(Int(client)))
-    try trainer.load(session.weightUpdates())
+    var trainer: any LocalTrainer = AdapterTrainer(target: target(Int(client)), rank: rank)
+    try trainer.load(session.weightUpdates(for: trainer.blocks))
     let task = LocalTask(round: round, client: client, steps: steps)
     let result = try session.train(task, on: &trainer)
     try session.check(result.payload, for: task)
@@ -95,36 +96,36 @@ import Testing
     }
   }
 
-  @Test func `a device that runs fewer steps answers with fewer ranks and fewer bytes`() throws {
-    let session = try Self.session([
-      .init("full_steps", .integer(20)), .init("minimum_rank", .integer(2)),
-    ])
-    let sizes = try [1, 10, 15, 20, 40].map { steps in
-      let task = try Self.contribution(session, client: 0, steps: steps, weight: 1)
-      return try DeltaPayload.elements(task.payload)
+  @Test func `a device of a lower rank begins at the nearest product and sends fewer bytes`() throws
+  {
+    var session = try Self.session([.init("minimum_rank", .integer(2))])
+    try session.fold([try Self.contribution(session, client: 0, weight: 65_536)])
+    let whole = try Self.product(session)
+    let nothing = [Double](repeating: 0, count: 48)
+    for rank in 2...4 {
+      let blocks = AdapterTrainer(target: [], rank: rank).blocks
+      let part = AdapterTrainer.product(
+        AdapterTrainer.weights(try session.weightUpdates(for: blocks))
+      )
+      // What the client moved by has hardly more than two ranks.
+      #expect(Self.distance(part, whole) < 0.1 * Self.distance(nothing, whole))
+      let one = try Self.contribution(session, client: 0, rank: rank, weight: 1)
+      #expect(one.payload.first == UInt8(rank))
+      #expect(try DeltaPayload.elements(Array(one.payload.dropFirst())) == rank * (6 + 8))
     }
-    #expect(sizes == [2, 2, 3, 4, 4].map { $0 * (6 + 8) })
-    let whole = try Self.contribution(session, client: 0, steps: 20, weight: 1)
-    #expect(throws: AlgorithmError.self) {
-      try session.check(whole.payload, for: LocalTask(round: 0, client: 0, steps: 5))
-    }
+    let blocks = AdapterTrainer(target: [], rank: 5).blocks
+    #expect(throws: AlgorithmError.self) { try session.weightUpdates(for: blocks) }
   }
 
-  @Test(arguments: [(0, 0.05), (8, 0.25)])
+  @Test(arguments: [([4, 4, 4], 0.05), ([4, 2, 3], 0.1), ([2, 2, 2], 0.25)])
   func `clients come towards the mean of their matrices together, whatever their ranks`(
-    _ fullSteps: Int64,
+    _ ranks: [Int],
     _ left: Double
   ) throws {
-    let settings = [
-      JSONValue.Member("full_steps", .integer(fullSteps)),
-      JSONValue.Member("learning_rate", .number(0.02)),
-    ]
+    let settings = [JSONValue.Member("learning_rate", .number(0.02))]
     var server = try Self.session(settings)
     var follower = server
     var other = server
-    let steps = [8, 2, 4]
-    // Those that go fewer steps weigh more, so that all pull alike.
-    let weights: [UInt32] = [9_362, 37_449, 18_725]
     let base = Digest.sha256(of: [1])
     for round in 0..<200 as Range<UInt32> {
       let contributions = try (0..<3).map { client in
@@ -132,8 +133,9 @@ import Testing
           server,
           client: UInt32(client),
           round: round,
-          steps: steps[client],
-          weight: weights[client]
+          steps: 4,
+          rank: ranks[client],
+          weight: 21_845
         )
       }
       try server.fold(contributions)
@@ -147,7 +149,7 @@ import Testing
     var late = try Self.session(settings)
     try late.restore(server.snapshot())
     #expect(late.digest(base: base) == server.digest(base: base))
-    // Of all ranks nothing is cut off; what fewer leave out is a bias. Both have that of local steps.
+    // What fewer ranks leave out is a bias; all have that of local steps.
     let mean = (0..<48).map { index in (0..<3).reduce(0) { $0 + Self.target($1)[index] / 3 } }
     let first = Self.distance([Double](repeating: 0, count: 48), mean)
     let last = Self.distance(try Self.product(server), mean)
@@ -166,9 +168,20 @@ import Testing
     var session = try Self.session()
     #expect(throws: AlgorithmError.self) { try session.restore([0]) }
     let one = try Self.contribution(session, client: 0, steps: 2, weight: 65_536)
-    #expect(throws: (any Error).self) {
-      try session.check(Array(one.payload.dropLast()), for: one.task)
+    // Cut short, of no rank, of another rank than it says, of a higher one than there is, too long.
+    for payload in [
+      Array(one.payload.dropLast()), [], [0] + one.payload.dropFirst(),
+      [3] + one.payload.dropFirst(), [5] + one.payload.dropFirst(), one.payload + [0],
+    ] {
+      #expect(throws: AlgorithmError.self) { try session.check(payload, for: one.task) }
     }
+    let few = try Self.session([.init("minimum_rank", .integer(3))])
+    let low = try Self.contribution(session, client: 0, rank: 2, weight: 1)
+    #expect(throws: AlgorithmError.self) { try few.check(low.payload, for: low.task) }
+    #expect(throws: AlgorithmError.self) { try Self.session([.init("minimum_rank", .integer(5))]) }
+    var broken: any LocalTrainer = AdapterTrainer(target: [Double](repeating: .nan, count: 48))
+    try broken.load(session.weightUpdates())
+    #expect(throws: AlgorithmError.self) { try session.train(one.task, on: &broken) }
     #expect(throws: AlgorithmError.self) {
       try session.fold([Contribution(task: one.task, weight: 65_537, payload: one.payload)])
     }

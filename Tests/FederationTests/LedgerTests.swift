@@ -13,6 +13,7 @@ import Testing
     .client(run: 1, ordinal: 0, name: "a", examples: 12),
     .client(run: 1, ordinal: 1, name: "b", examples: 1 << 40),
     .task(run: 1, round: 0, client: 0, steps: 20),
+    .task(run: 1, round: 0, client: 1, steps: 20, batch: 3),
     .contribution(run: 1, round: 0, client: 0, loss: 1.5, payload: [0, 255, 128]),
     .contribution(run: 1, round: 0, client: 1, loss: .nan, payload: []),
     .aggregation(

@@ -14,7 +14,7 @@ import WireProtocol
     payload: [1, 2, 3]
   )
 
-  static func order(_ sync: VersionSync) -> Message {
+  static func order(_ sync: VersionSync, batchSize: UInt32 = 0) -> Message {
     .task(
       TaskOrder(
         run: 1,
@@ -23,6 +23,7 @@ import WireProtocol
         steps: 200,
         deadline: 60_000,
         digest: digest,
+        batchSize: batchSize,
         sync: sync
       )
     )
@@ -57,6 +58,28 @@ import WireProtocol
         )
       )
     ),
+    .ready(
+      RunReady(
+        run: 1,
+        answer: .ready(
+          .init(
+            base: digest,
+            examples: 12,
+            parameters: 1 << 30,
+            version: 4,
+            digest: DigestPrefix(digest),
+            device: DeviceProfile(
+              memory: 64 << 20,
+              frozen: .int8,
+              rank: 4,
+              batchSize: 8,
+              shortStep: 1_000_000,
+              longStep: 5_000_000_000
+            )
+          )
+        )
+      )
+    ),
     .result(result(steps: 20)),
     .resend(run: 9),
     .failure(Failure(run: 0, text: "disk full")),
@@ -65,6 +88,8 @@ import WireProtocol
     order(.none),
     order(.rounds(first: 4, [[part, part], [], [part]])),
     order(.snapshot([5, 6, 7])),
+    order(.snapshot([5, 6, 7]), batchSize: 3),
+    order(.none, batchSize: 300),
     order(.advances(first: 5, [[1], [2, 3]])),
     .acknowledged(run: 1, round: 300),
     .runEnd(

@@ -31,7 +31,8 @@ final class ProductionClient: Sendable {
     folder: String,
     model: String?,
     data: String,
-    threads: Int = 1
+    threads: Int = 1,
+    memory: Int? = nil
   ) throws {
     let (stream, continuation) = AsyncStream<RunEnd>.makeStream()
     ends = stream
@@ -41,9 +42,11 @@ final class ProductionClient: Sendable {
     let participation = try EventLoop()
     let training = try EventLoop()
     let host = TrainingHost(
-      LocalResources(model: model, data: data, threads: threads),
+      LocalResources(model: model, data: data, threads: threads, memory: memory),
       loop: training,
-      log: log
+      log: log,
+      // All devices are equally fast, so that no clock decides a bit.
+      now: { .zero }
     ) { _ in }
     let store = VersionStore(path: "\(folder)/version", log: log)
     let storeLoop = try EventLoop()

@@ -2,6 +2,7 @@
 import Codecs
 import Coordination
 import Datasets
+import Execution
 import FederatedCore
 import FineTuning
 import Participation
@@ -23,6 +24,9 @@ import WireProtocol
     var threads = 1
     var clients = 3
     var scheme: String?
+    var frozen = "stored"
+    /// Bytes that clients have for training, by their number.
+    var memory: [Int] = []
     /// Every client is stopped and started again after a round, one of them without what it kept.
     var restarts = false
 
@@ -63,7 +67,8 @@ import WireProtocol
         folder: "\(folder.path)/client-\(index)",
         model: index == 0 ? nil : tiny.model,
         data: tiny.files[index],
-        threads: disturbance.threads
+        threads: disturbance.threads,
+        memory: disturbance.memory.isEmpty ? nil : disturbance.memory[index]
       )
     }
     var clients = try (0..<disturbance.clients).map(start)
@@ -73,7 +78,8 @@ import WireProtocol
         clients: disturbance.clients,
         policy: disturbance.policy,
         algorithm: disturbance.algorithm,
-        scheme: disturbance.scheme
+        scheme: disturbance.scheme,
+        frozen: disturbance.frozen
       ),
       to: folder.path
     )
@@ -164,7 +170,7 @@ import WireProtocol
   @Test func `products of adapters come to the same bits in reality and through restarts`()
     async throws
   {
-    let algorithm = "name: \"fedpipe\", steps: 4, full_steps: 8, learning_rate: 0.05"
+    let algorithm = "name: \"fedpipe\", steps: 4, learning_rate: 0.05"
     let scheme = "lora:rank=2,last=1"
     let real = try await Self.digest(
       rounds: 5,
@@ -176,7 +182,48 @@ import WireProtocol
     #expect(try simulation.run().view.digest.map { "\($0)" } == real)
   }
 
-  @Test(arguments: ["fedavg", "fedpipe", "fedpipe\", full_steps: 8, codec: \"fixed16"])
+  @Test
+  func `unequal devices come to the same bits in reality, through restarts and in simulations`()
+    async throws
+  {
+    let algorithm = "name: \"fedpipe\", steps: 4, learning_rate: 0.05"
+    let scheme = "lora:rank=4,last=1"
+    let tiny = try TinyModel(clients: 3)
+    let run = try tiny.run(
+      rounds: 3,
+      clients: 3,
+      algorithm: algorithm,
+      scheme: scheme,
+      frozen: "device"
+    )
+    let memory = try DeviceFitTests.budgets(run)
+    let disturbance = Disturbance(
+      algorithm: algorithm,
+      scheme: scheme,
+      frozen: "device",
+      memory: memory,
+      restarts: true
+    )
+    let real = try await Self.digest(rounds: 3, disturbance)
+    let simulated = try tiny.run(
+      rounds: 3,
+      clients: 3,
+      algorithm: algorithm,
+      scheme: scheme,
+      frozen: "device",
+      devices: "memory: \(memory.map { "\($0)" })"
+    )
+    let work = try SimulatedModel(simulated)
+    let fits = try (0..<3).map { try #require(try work.fit(of: $0)) }
+    #expect(fits.map(\.rank) == [4, 4, 2] && fits.map(\.batchSize) == [3, 3, 3])
+    #expect(fits.map(\.frozen) == [.stored, .int8, .int8])
+    for workers in [1, 2, 4] {
+      var simulation = try SimulatedFederation(simulated, work: work, workers: workers)
+      #expect(try simulation.run().view.digest.map { "\($0)" } == real)
+    }
+  }
+
+  @Test(arguments: ["fedavg", "fedpipe", "fedpipe\", codec: \"fixed16"])
   func `adapters are averaged, and a version of them is an adapter for PEFT`(
     _ method: String
   ) throws {
@@ -198,8 +245,8 @@ import WireProtocol
       var worker = try work.makeWorker()
       losses.append(try work.evaluate(try view.updates(), on: &worker).loss)
       let folder = "\(tiny.path)/adapter-\(workers)"
-      worker.load(try view.updates())
-      try worker.export(run, to: folder)
+      worker.whole.load(try view.updates())
+      try worker.whole.export(run, to: folder)
       // The base with the adapter on it gives the losses of the version.
       let again = try LoadedModel(ModelRequest(directory: run.model, adapter: folder))
       let reader = try TrainerWorkspace(again, team: ThreadTeam(threads: 1))
@@ -210,7 +257,7 @@ import WireProtocol
       )
       // The reader adds the adapter to the weights, which rounds once more.
       let found = try reader.evaluate(data).meanLoss
-      #expect(abs(found - (try worker.evaluate(data).meanLoss)) < 1e-5)
+      #expect(abs(found - (try worker.whole.evaluate(data).meanLoss)) < 1e-5)
     }
     #expect(digests[0] == digests[1] && losses[0] == losses[1])
     var fresh = try work.makeWorker()

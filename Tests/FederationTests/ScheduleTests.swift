@@ -154,7 +154,7 @@ import WireProtocol
     // All four vanish and come back but one of the three asked.
     for index in 0..<4 { federation.clients[index].isMute = false }
     let asked = try federation.ledger.records(of: 1).compactMap { record -> UInt32? in
-      if case .task(_, _, let client, _) = record { client } else { nil }
+      if case .task(_, _, let client, _, _) = record { client } else { nil }
     }
     let gone = try #require(asked.first)
     for index in 0..<4 { federation.disconnect(index) }

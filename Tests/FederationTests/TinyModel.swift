@@ -52,10 +52,13 @@ struct TinyModel: ~Copyable {
     clients: Int,
     policy: String = "",
     algorithm: String = "name: \"fedkseed\", seeds: 64, steps: 4, learning_rate: 1e-4",
-    scheme: String? = nil
+    scheme: String? = nil,
+    frozen: String = "stored",
+    devices: String = ""
   ) throws -> RunConfiguration {
     let simulation = """
-      { clients: \(clients), data: "\(together)", partition: { kind: "field", field: "client" } }
+      { clients: \(clients), data: "\(together)", partition: { kind: "field", field: "client" },
+        devices: { \(devices) } }
       """
     return try RunConfiguration(
       json5: Array(
@@ -63,7 +66,7 @@ struct TinyModel: ~Copyable {
         {
           name: "tiny", model: "\(model)", rounds: \(rounds), seed: 3,
           \(scheme.map { "scheme: \"\($0)\"," } ?? "")
-          algorithm: { \(algorithm) },
+          algorithm: { \(algorithm) }, frozen: "\(frozen)",
           data: { max_length: 40, batch_size: 3 },
           schedule: { \(policy) clients: \(clients) },
           evaluation: { data: "\(heldOut)", every: 2 },

@@ -4,21 +4,20 @@ import FederatedCore
 
 /// FedPipe's aggregation (Fang et al., arXiv 2404.06448): adapters of unequal ranks meet as products.
 ///
-/// A device answers with the nearest product of its rank to what B·A moved by; the server adds the mean
-/// of these to the product of the version and factors it again, so that what is averaged is what the
-/// model computes with. The base holds adapters of zeros: a version is A and B whole.
+/// A device trains the first r of the R ranks of a version, as many as it has room for, and answers
+/// with the nearest product of that rank to what B·A moved by; the server adds the mean of these to the
+/// product of the version and factors it again, the largest ranks first, so that what is averaged is
+/// what the model computes with. The base holds adapters of zeros: a version is A and B whole.
+///
+/// A payload is its rank, a varint, and columns and rows through the codec.
 struct FedPipe: AlgorithmSession {
   static let name = "fedpipe"
-  private static let keys = [
-    "steps", "scale_exponent", "server_rate", "full_steps", "minimum_rank",
-  ]
+  private static let keys = ["steps", "scale_exponent", "server_rate", "minimum_rank"]
 
   private let key: UInt64
   private let client: DenseClient
   private let rate: Double
   private let scaleExponent: Int
-  /// Steps of a task whose device trains all of the rank; 0 where all do.
-  private let fullSteps: Int
   private let minimumRank: Int
   private var layout: FedPipeLayout?
   private var state: DenseState?
@@ -37,22 +36,31 @@ struct FedPipe: AlgorithmSession {
     }
     rate = try settings.number("server_rate", in: 1e-9...100, standard: 1)
     scaleExponent = try settings.integer("scale_exponent", in: 8...30, standard: 24)
-    fullSteps = try settings.integer("full_steps", in: 0...DenseClient.maximumSteps, standard: 0)
     minimumRank = try settings.integer("minimum_rank", in: 1...4096, standard: 1)
   }
 
   /// A move of a product counts from wherever the product is by then.
   var acceptsStaleTasks: Bool { true }
 
+  var deviceNeeds: DeviceNeeds? { DeviceNeeds(rule: client.rule, minimumRank: minimumRank) }
+
   mutating func begin(_ blocks: [ParameterBlock]) throws {
     let layout = try FedPipeLayout(blocks)
     if self.layout == layout { return }
+    guard layout.rank >= minimumRank else {
+      throw AlgorithmError.setting(
+        "minimum_rank",
+        "\(minimumRank); the scheme's rank is \(layout.rank)"
+      )
+    }
     self.layout = layout
     state = fresh(layout)
   }
 
   func train(_ task: LocalTask, on trainer: inout any LocalTrainer) throws -> LocalResult {
-    let (layout, state) = try begun()
+    let (whole, state) = try begun()
+    let layout = try FedPipeLayout(trainer.blocks)
+    let amounts = try whole.part(of: state.amounts, for: layout)
     var moved: [Float] = []
     let descent = try client.descend(task, on: &trainer)
     try trainer.difference(into: &moved)
@@ -63,7 +71,7 @@ struct FedPipe: AlgorithmSession {
         "weights are not finite after \(task.steps) steps; lower learning_rate"
       )
     }
-    let (amounts, unit) = (state.amounts, unit(scaleExponent))
+    let unit = self.unit(scaleExponent)
     var values: [Float] = []
     for pair in layout.pairs {
       let before = layout.terms(pair) { Double(amounts[$0]) * unit }
@@ -71,9 +79,8 @@ struct FedPipe: AlgorithmSession {
       for (column, row) in zip(before.left, before.right) {
         difference.append(column.map { -$0 }, row)
       }
-      let rank = rank(of: pair, in: task)
-      let nearest = difference.nearest(rank: rank)
-      for index in 0..<rank {
+      let nearest = difference.nearest(rank: pair.rank)
+      for index in 0..<pair.rank {
         guard index < nearest.left.count else {
           values += [Float](repeating: 0, count: pair.outputs + pair.inputs)
           continue
@@ -96,21 +103,23 @@ struct FedPipe: AlgorithmSession {
         "the product of an adapter is not finite; lower learning_rate"
       )
     }
+    var payload = ByteWriter()
+    payload.write(count: layout.rank)
+    payload.write(bytes: client.codec.encode(&sent))
     return LocalResult(
-      payload: client.codec.encode(&sent),
+      payload: payload.bytes,
       meanLoss: descent.meanLoss,
       skippedSteps: descent.skipped
     )
   }
 
   func check(_ payload: [UInt8], for task: LocalTask) throws {
-    let layout = try begun().layout
-    _ = try client.payload(payload, of: task, count: count(layout, task), wholly: true)
+    _ = try split(payload, of: task, wholly: true)
   }
 
   mutating func fold(_ contributions: [Contribution]) throws {
     let (layout, before) = try begun()
-    var taken: [(contribution: Contribution, amounts: [Int32])] = []
+    var taken: [(contribution: Contribution, rank: Int, amounts: [Int32])] = []
     // In one order, so that sums of binary64 are the same whoever came first.
     for contribution in contributions.sorted(by: Self.comesFirst) {
       let task = contribution.task
@@ -121,21 +130,16 @@ struct FedPipe: AlgorithmSession {
           "weight \(contribution.weight) is past \(Contribution.aggregationWeight)"
         )
       }
-      let payload = try client.payload(
-        contribution.payload,
-        of: task,
-        count: count(layout, task),
-        wholly: false
-      )
-      taken.append((contribution, try payload.decoded()))
+      let (rank, payload) = try split(contribution.payload, of: task, wholly: false)
+      taken.append((contribution, rank, try payload.decoded()))
     }
     var after = before.integers
     var starts = [Int](repeating: 0, count: taken.count)
     for (index, pair) in layout.pairs.enumerated() {
       var terms = layout.terms(pair) { Double(before.amounts[$0]) * unit(scaleExponent) }
-      for (which, (contribution, amounts)) in taken.enumerated() {
+      for (which, (contribution, rank, amounts)) in taken.enumerated() {
         let factor = rate * Double(contribution.weight) * unit(16 + client.exponent)
-        for _ in 0..<rank(of: pair, in: contribution.task) {
+        for _ in 0..<min(rank, pair.rank) {
           let middle = starts[which] + pair.outputs
           let end = middle + pair.inputs
           terms.append(
@@ -150,7 +154,7 @@ struct FedPipe: AlgorithmSession {
     for range in layout.others {
       for element in range {
         var sum: Int64 = 0
-        for (which, (contribution, amounts)) in taken.enumerated() {
+        for (which, (contribution, _, amounts)) in taken.enumerated() {
           sum &+= Int64(contribution.weight) &* Int64(amounts[starts[which]])
           starts[which] += 1
         }
@@ -177,6 +181,12 @@ struct FedPipe: AlgorithmSession {
 
   func weightUpdates() throws -> [WeightUpdate] {
     try begun().state.weightUpdates(scaleExponent: scaleExponent)
+  }
+
+  func weightUpdates(for blocks: [ParameterBlock]) throws -> [WeightUpdate] {
+    let (layout, state) = try begun()
+    let amounts = try layout.part(of: state.amounts, for: FedPipeLayout(blocks))
+    return [.integers(IntegerUpdate(scaleExponent: scaleExponent, amounts: amounts))]
   }
 
   func snapshot() -> [UInt8] { state?.snapshot() ?? [0] }
@@ -207,16 +217,29 @@ extension FedPipe {
     return (layout, state)
   }
 
-  private func rank(of pair: FedPipeLayout.Pair, in task: LocalTask) -> Int {
-    FedPipeLayout.rank(pair, steps: task.steps, full: fullSteps, minimum: minimumRank)
-  }
-
-  /// Elements of a task's payload: for each pair and each of its ranks a column and a row, then the
-  /// elements of no adapter.
-  private func count(_ layout: FedPipeLayout, _ task: LocalTask) -> Int {
-    layout.pairs.reduce(layout.others.reduce(0) { $0 + $1.count }) { sum, pair in
-      sum + rank(of: pair, in: task) * (pair.outputs + pair.inputs)
+  /// The rank of a payload, and its columns and rows.
+  private func split(
+    _ payload: [UInt8],
+    of task: LocalTask,
+    wholly: Bool
+  ) throws -> (rank: Int, elements: DeltaPayload) {
+    let layout = try begun().layout
+    var reader = ByteReader(payload)
+    guard let rank = try? reader.readCount(limit: layout.rank, field: "rank"), rank >= minimumRank
+    else {
+      throw AlgorithmError.payload(
+        client: task.client,
+        round: task.round,
+        "its rank is none of \(minimumRank)...\(layout.rank)"
+      )
     }
+    let elements = try client.payload(
+      Array(payload.suffix(reader.remaining)),
+      of: task,
+      count: layout.payloadCount(rank: rank),
+      wholly: wholly
+    )
+    return (rank, elements)
   }
 
   /// Adapters that compute nothing yet.

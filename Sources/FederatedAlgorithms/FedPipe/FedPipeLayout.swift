@@ -20,6 +20,9 @@ struct FedPipeLayout: Sendable, Equatable {
   /// Trainable elements, d.
   let count: Int
 
+  /// The highest rank of an adapter.
+  var rank: Int { pairs.reduce(0) { max($0, $1.rank) } }
+
   /// Length of the rows of A, that of rows uniform in ±1/√inputs.
   static let rowLength = (1.0 / 3).squareRoot()
 
@@ -46,11 +49,44 @@ struct FedPipeLayout: Sendable, Equatable {
     count = blocks.last?.range.upperBound ?? 0
   }
 
-  /// The rank of a pair for a device that runs `steps` of the `full` steps of the fastest; all of the
-  /// rank where `full` is zero.
-  static func rank(_ pair: Pair, steps: Int, full: Int, minimum: Int) -> Int {
-    guard full > 0 else { return pair.rank }
-    return min(pair.rank, max(minimum, (pair.rank * min(steps, full) + full / 2) / full))
+  /// Elements of a payload of a device with adapters of `rank`: for each pair and each of its ranks a
+  /// column and a row, then the elements of no adapter.
+  func payloadCount(rank: Int) -> Int {
+    pairs.reduce(others.reduce(0) { $0 + $1.count }) { sum, pair in
+      sum + min(rank, pair.rank) * (pair.outputs + pair.inputs)
+    }
+  }
+
+  /// Elements of this layout as a device with another one has them: the first rows of A and columns of B.
+  ///
+  /// - Throws: `AlgorithmError` where the device has more ranks, or other tensors.
+  func part<Element>(
+    of elements: [Element],
+    for device: FedPipeLayout
+  ) throws(AlgorithmError) -> [Element] {
+    if device == self { return elements }
+    guard device.others.map(\.count) == others.map(\.count), device.pairs.count == pairs.count,
+      let filler = elements.first,
+      zip(pairs, device.pairs).allSatisfy({
+        $0.inputs == $1.inputs && $0.outputs == $1.outputs && $0.rank >= $1.rank
+      })
+    else { throw .setting("scheme", "the device's adapters are no part of the run's") }
+    var part = [Element](repeating: filler, count: device.count)
+    for (whole, own) in zip(pairs, device.pairs) {
+      for place in 0..<own.a.count {
+        part[own.a.lowerBound + place] = elements[whole.a.lowerBound + place]
+      }
+      for row in 0..<own.outputs {
+        for column in 0..<own.rank {
+          part[own.b.lowerBound + row * own.rank + column] =
+            elements[whole.b.lowerBound + row * whole.rank + column]
+        }
+      }
+    }
+    for (whole, own) in zip(others, device.others) {
+      for (target, source) in zip(own, whole) { part[target] = elements[source] }
+    }
+    return part
   }
 
   /// Row `row` of A as it is where nothing was learned: signs, of one length.
