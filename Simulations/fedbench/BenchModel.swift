@@ -172,8 +172,8 @@ struct BenchModel {
     return WeightTable(tensors, isTrainable: isTrainable)
   }
 
-  /// Made once: a step is measured, not what its input is made of.
-  private static let pixels: [Float] = (0..<393_216).map { index in
+  /// One picture, made once: a step is measured, not what its input is made of.
+  private static let picture: [Float] = (0..<49_152).map { index in
     let byte = index &* 7919 % 255
     return Float(byte) / 127.5 - 1
   }
@@ -193,7 +193,10 @@ struct BenchModel {
       case TrainingGraph.schedule: continue
       case _ where name.hasPrefix("boundary."): continue
       case "values":
-        try plan.set(name, floats: Array(Self.pixels.prefix(count)))
+        var values: [Float] = []
+        values.reserveCapacity(count)
+        while values.count < count { values += Self.picture.prefix(count - values.count) }
+        try plan.set(name, floats: values)
       default:
         try plan.set(name, integers: (0..<count).map { Int32($0 &* 7919 % vocabulary) })
       }
