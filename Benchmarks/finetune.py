@@ -110,6 +110,7 @@ def main():
         parser.add_argument(name, required=True)
     parser.add_argument("--limit", type=int)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--fedclient", default=".build/release/fedclient")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -117,7 +118,7 @@ def main():
     if before:
         print(f"before: loss {before[0]:.4f}")
     columns = {"fedclient": [], "PyTorch": []}
-    for seed in range(options.seeds):
+    for seed in range(options.first_seed, options.first_seed + options.seeds):
         with tempfile.TemporaryDirectory() as folder:
             out = f"{folder}/out"
             ours = train_ours(options, seed, out)
@@ -130,10 +131,11 @@ def main():
                       flush=True)
     for name, rows in columns.items():
         losses = [loss for loss, _ in rows]
-        line = f"{name}: loss {statistics.mean(losses):.4f} ± {statistics.stdev(losses):.4f}"
+        spread = statistics.stdev if len(rows) > 1 else lambda _: 0.0
+        line = f"{name}: loss {statistics.mean(losses):.4f} ± {spread(losses):.4f}"
         if rows[0][1] is not None:
             shares = [share for _, share in rows]
-            line += f", accuracy {statistics.mean(shares):.4f} ± {statistics.stdev(shares):.4f}"
+            line += f", accuracy {statistics.mean(shares):.4f} ± {spread(shares):.4f}"
         print(line)
     apart = [abs(a[0] - b[0]) for a, b in zip(*columns.values())]
     print(f"greatest difference of one seed's losses: {max(apart):.5f}")

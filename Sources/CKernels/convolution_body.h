@@ -208,28 +208,48 @@ static void one_tap(
   for (int64_t c = 0; c < some; c++) sums[c * area + tap] = lanes[c];
 }
 
+/// All taps for one vector of channels; `some` is a constant for whole ones.
+INLINE void window_sums(
+    const samara_depthwise_weight_gradient_args *a, int64_t channel, int64_t some, float *sums) {
+  int64_t size = a->window.size;
+  if (size == 3) {
+    tap_sums(a, channel, some, 0, 3, 3, sums);
+  } else if (size == 5) {
+    for (int r = 0; r < 5; r++) tap_sums(a, channel, some, r, 1, 5, sums);
+  } else if (size == 7) {
+    for (int r = 0; r < 7; r++) tap_sums(a, channel, some, r, 1, 7, sums);
+  } else {
+    for (int64_t k = 0; k < size * size; k++) one_tap(a, channel, some, k, sums);
+  }
+}
+
 static void depthwise_weight_gradient(const samara_depthwise_weight_gradient_args *a) {
-  int64_t size = a->window.size, area = size * size;
+  const samara_window *w = &a->window;
+  int64_t area = w->size * w->size, count = a->channel_end - a->channel_begin;
+  int64_t place = a->channel_begin * area;
   float *sums = a->scratch;
-  for (int64_t c = a->channel_begin; c < a->channel_end; c += LANES) {
-    int64_t some = smaller(LANES, a->channel_end - c), place = c * area;
-    memset(sums, 0, (size_t)(LANES * area) * 4);
-    if (a->accumulate) memcpy(sums, a->gradient + place, (size_t)(some * area) * 4);
-    if (size == 3) {
-      tap_sums(a, c, some, 0, 3, 3, sums);
-    } else if (size == 5) {
-      for (int r = 0; r < 5; r++) tap_sums(a, c, some, r, 1, 5, sums);
-    } else if (size == 7) {
-      for (int r = 0; r < 7; r++) tap_sums(a, c, some, r, 1, 7, sums);
-    } else {
-      for (int64_t k = 0; k < area; k++) one_tap(a, c, some, k, sums);
+  memset(sums, 0, (size_t)(round_up(count, LANES) * area) * 4);
+  if (a->accumulate) memcpy(sums, a->gradient + place, (size_t)(count * area) * 4);
+  // Image by image, since one may stay in the second cache for all channels.
+  samara_depthwise_weight_gradient_args image = *a;
+  image.images = 1;
+  for (int64_t b = 0; b < a->images; b++) {
+    for (int64_t c = 0; c < count; c += LANES) {
+      int64_t channel = a->channel_begin + c, some = smaller(LANES, count - c);
+      if (some == LANES) {
+        window_sums(&image, channel, LANES, sums + c * area);
+      } else {
+        window_sums(&image, channel, some, sums + c * area);
+      }
     }
-    if (a->update) {
-      optimizer_update(a->update, a->weights + place, sums, a->first ? a->first + place : 0,
-                       a->second ? a->second + place : 0, some * area);
-    } else {
-      memcpy(a->gradient + place, sums, (size_t)(some * area) * 4);
-    }
+    image.input += w->height * w->width * w->channels;
+    image.output_gradient += w->output_height * w->output_width * w->channels;
+  }
+  if (a->update) {
+    optimizer_update(a->update, a->weights + place, sums, a->first ? a->first + place : 0,
+                     a->second ? a->second + place : 0, count * area);
+  } else {
+    memcpy(a->gradient + place, sums, (size_t)(count * area) * 4);
   }
 }
 

@@ -95,7 +95,10 @@ public final class TrainerWorkspace {
         // Rows beyond the example's own are padding, read by nobody.
         let count = value.count(positions: positions(row, batch))
         let target = row * value.rows * value.columns
-        for index in 0..<count { floats[target + index] = feature[start[row] + index] }
+        floats.replaceSubrange(
+          target..<target + count,
+          with: feature[start[row]..<start[row] + count]
+        )
         start[row] += count
       }
       try FineTuningError.inPlan { () throws(ExecutionError) in
