@@ -48,14 +48,14 @@ extension CoordinatorMachine {
     case .ready(let ready):
       runs[ready.run]?.ready(peer, name, ready.answer, now: now, &effects)
     case .result(let result):
-      guard runs[result.run] != nil else {
+      guard runs.index(forKey: result.run) != nil else {
         refuse(peer, "there is no run \(result.run)", &effects)
         return
       }
       runs[result.run]?.result(peer, name, result, now: now, &effects)
     case .resend(let run): runs[run]?.resend(name, now, &effects)
     case .failure(let failure):
-      if runs[failure.run] != nil {
+      if runs.index(forKey: failure.run) != nil {
         runs[failure.run]?.taskFailed(name, failure.text, now: now, &effects)
       } else {
         effects.actions.append(.log(.warning, "client \(name): \(failure.text)"))

@@ -95,11 +95,14 @@ public struct CoordinatorMachine: Sendable {
     case .evaluated(let run, let version, let result):
       runs[run]?.scored(version, result, &effects)
     }
-    if let active, runs[active]?.standing().isOver ?? true {
-      self.active = nil
+    // Once where nothing changes: it moves the run out of where it is kept and back.
+    var standing = active.flatMap { runs[$0]?.standing() }
+    if active != nil, standing?.isOver ?? true {
+      active = nil
       activate(&effects)
+      standing = active.flatMap { runs[$0]?.standing() }
     }
-    nextDeadline = active.flatMap { runs[$0]?.standing().deadline }
+    nextDeadline = standing?.deadline
     return finish(effects)
   }
 

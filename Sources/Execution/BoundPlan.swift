@@ -146,7 +146,8 @@ import Tensors
   public func run(epsilon: Float? = nil) {
     bindCalls()
     bindParameters(epsilon)
-    for (node, call) in zip(plan.graph.nodes, calls) { node.operation.run(call) }
+    let nodes = plan.graph.nodes
+    for index in nodes.indices { nodes[index].operation.run(calls[index]) }
   }
 
   /// Runs the plan at w, node by node: `around` gets the node's position and runs it.

@@ -85,6 +85,28 @@ import Testing
     }
   }
 
+  @Test func `what was checked counts only for the payload that was checked`() throws {
+    let first = Self.contribution([0.5, -1, 0, 2], client: 3)
+    let second = Self.contribution([1, 1, -1, 0.25], client: 3)
+    for folded in [first, second] {
+      var checked = try Self.session()
+      try checked.check(first.payload, for: first.task)
+      try checked.fold([folded])
+      var unchecked = try Self.session()
+      try unchecked.fold([folded])
+      #expect(
+        checked.digest(base: Digest.sha256(of: [])) == unchecked.digest(base: Digest.sha256(of: []))
+      )
+    }
+    // And it is gone after a fold.
+    let ways = CheckedWays()
+    ways.keep([1, 2], of: [7], for: first.task)
+    #expect(ways.amounts(of: [7], for: first.task) == [1, 2])
+    #expect(ways.amounts(of: [8], for: first.task) == nil)
+    ways.removeAll()
+    #expect(ways.amounts(of: [7], for: first.task) == nil)
+  }
+
   @Test func `unequal steps are made equal by FedNova`() throws {
     var session = try Self.session("fednova")
     // Q_eff = 0.5 · 10 + 0.5 · 40 = 25.

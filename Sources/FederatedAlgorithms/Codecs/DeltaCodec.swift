@@ -95,6 +95,8 @@ struct DeltaPayload {
   private let chunks: [Range<Int>]
   private var shift = 0
   private var scale: Int32 = 0
+  /// Its elements where it has one chunk and that was decoded before.
+  var whole: [Int32]?
 
   /// Refuses a payload of another codec or of another number of elements than `count`.
   init(_ bytes: [UInt8], codec: DeltaCodec, count: Int) throws(CodecError) {
@@ -145,6 +147,10 @@ struct DeltaPayload {
   /// - Throws: `CodecError` where the chunk is none that an encoder makes.
   func decode(_ chunk: Int, into amounts: inout [Int32]) throws(CodecError) {
     let elements = range(of: chunk).count
+    if let whole, whole.count == elements {
+      amounts.replaceSubrange(0..<elements, with: whole)
+      return
+    }
     let body = bytes[chunks[chunk]]
     let limit: Int
     switch codec {
@@ -167,10 +173,11 @@ struct DeltaPayload {
     }
   }
 
-  /// Refuses what a later `decode` would.
-  func check() throws(CodecError) {
+  /// Refuses what a later `decode` would; a single chunk is kept as `whole`.
+  mutating func check() throws(CodecError) {
     var amounts = [Int32](repeating: 0, count: min(count, DeltaCodec.chunkSize))
     for chunk in chunks.indices { try decode(chunk, into: &amounts) }
+    if chunks.count == 1 { whole = amounts }
   }
 
   /// All elements.

@@ -18,6 +18,8 @@ struct DenseAverage: AlgorithmSession {
   private var target: [Int32] = []
   /// The change of the last fold.
   private var change: [UInt8]?
+  /// What `check` decoded for the next fold.
+  private let checked = CheckedWays()
 
   init(_ configuration: JSONValue, preset: DensePreset) throws(AlgorithmError) {
     let settings = try AlgorithmSettings(
@@ -52,7 +54,8 @@ struct DenseAverage: AlgorithmSession {
   }
 
   func check(_ payload: [UInt8], for task: LocalTask) throws {
-    _ = try client.payload(payload, of: task, count: begun().count, wholly: true)
+    let way = try client.payload(payload, of: task, count: begun().count, wholly: true)
+    if let amounts = way.whole { checked.keep(amounts, of: payload, for: task) }
   }
 
   mutating func fold(_ contributions: [Contribution]) throws {
@@ -68,14 +71,16 @@ struct DenseAverage: AlgorithmSession {
         )
       }
       // Whole since `check`; a chunk that is not would end the fold below.
-      let payload = try client.payload(
+      var payload = try client.payload(
         contribution.payload,
         of: contribution.task,
         count: state.count,
         wholly: false
       )
+      payload.whole = checked.amounts(of: contribution.payload, for: contribution.task)
       taken.append((contribution, payload))
     }
+    checked.removeAll()
     let before = state.integers
     var after = target.isEmpty ? before : target
     try server.step(

@@ -135,7 +135,7 @@ struct DenseClient: Sendable, Equatable {
       )
     }
     do throws(CodecError) {
-      let payload = try DeltaPayload(payload, codec: codec, count: count)
+      var payload = try DeltaPayload(payload, codec: codec, count: count)
       if wholly { try payload.check() }
       return payload
     } catch {
