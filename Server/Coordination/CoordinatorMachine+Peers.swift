@@ -25,7 +25,7 @@ extension CoordinatorMachine {
     guard let gone = peers.removeValue(forKey: peer) else { return }
     if peerOf[gone.name] == peer { peerOf[gone.name] = nil }
     guard let active else { return }
-    runs[active]?.left(peer, gone.name, now: now, &effects)
+    update(active) { $0.left(peer, gone.name, now: now, &effects) }
   }
 
   mutating func received(
@@ -46,18 +46,16 @@ extension CoordinatorMachine {
     }
     switch message {
     case .ready(let ready):
-      runs[ready.run]?.ready(peer, name, ready.answer, now: now, &effects)
+      update(ready.run) { $0.ready(peer, name, ready.answer, now: now, &effects) }
     case .result(let result):
-      guard runs.index(forKey: result.run) != nil else {
-        refuse(peer, "there is no run \(result.run)", &effects)
-        return
-      }
-      runs[result.run]?.result(peer, name, result, now: now, &effects)
-    case .resend(let run): runs[run]?.resend(name, now, &effects)
+      let found: Void? = update(result.run) { $0.result(peer, name, result, now: now, &effects) }
+      if found == nil { refuse(peer, "there is no run \(result.run)", &effects) }
+    case .resend(let run): update(run) { $0.resend(name, now, &effects) }
     case .failure(let failure):
-      if runs.index(forKey: failure.run) != nil {
-        runs[failure.run]?.taskFailed(name, failure.text, now: now, &effects)
-      } else {
+      let found: Void? = update(failure.run) {
+        $0.taskFailed(name, failure.text, now: now, &effects)
+      }
+      if found == nil {
         effects.actions.append(.log(.warning, "client \(name): \(failure.text)"))
       }
     case .hello, .welcome, .offer, .task, .acknowledged, .runEnd, .admin, .reply:

@@ -32,7 +32,7 @@ extension CoordinatorMachine {
       effects.actions.append(.answer(ticket: ticket, .failure(PreparationFailure(text))))
       return
     }
-    runs[id]?.end(.stopped, "stopped by request", &effects)
+    update(id) { $0.end(.stopped, "stopped by request", &effects) }
     effects.steps.append(.act(.answer(ticket: ticket, .success(id))))
   }
 
@@ -103,6 +103,11 @@ extension CoordinatorMachine {
       updates: { try session.weightUpdates() }
     )
   }
+
+  /// The algorithm at the version that a run has come to, nil where there is no such run.
+  ///
+  /// What its `check` finds on another thread, that of the run need not find again.
+  public func session(of run: UInt32) -> (any AlgorithmSession)? { runs[run]?.session }
 
   /// The oldest version of a run from which clients are led on without a snapshot.
   public func oldestVersionKept(of run: UInt32) -> UInt32 { runs[run]?.history.first ?? 0 }

@@ -78,7 +78,7 @@ public struct CoordinatorMachine: Sendable {
     var effects = Effects()
     // What was due before the event happened comes first: an arrival is late only by the clock.
     if let active, let due = nextDeadline, due <= now {
-      runs[active]?.timer(now: now, &effects)
+      update(active) { $0.timer(now: now, &effects) }
     }
     switch event {
     case .connected(let peer, let name): connected(peer, name, now, &effects)
@@ -90,20 +90,35 @@ public struct CoordinatorMachine: Sendable {
     case .submit(let ticket, let configuration): submit(ticket, configuration, &effects)
     case .stop(let ticket, let run): stop(ticket, run, &effects)
     case .prepared(let run, let result):
-      runs[run]?.prepared(result, now: now, &effects)
+      update(run) { $0.prepared(result, now: now, &effects) }
       offerToAll(run, &effects)
     case .evaluated(let run, let version, let result):
-      runs[run]?.scored(version, result, &effects)
+      update(run) { $0.scored(version, result, &effects) }
     }
-    // Once where nothing changes: it moves the run out of where it is kept and back.
-    var standing = active.flatMap { runs[$0]?.standing() }
+    var standing = self.standing
     if active != nil, standing?.isOver ?? true {
       active = nil
       activate(&effects)
-      standing = active.flatMap { runs[$0]?.standing() }
+      standing = self.standing
     }
     nextDeadline = standing?.deadline
     return finish(effects)
+  }
+
+  /// Has a run change where it lies; nil where there is none of that number.
+  ///
+  /// `runs[id]?` would make a copy of all it holds, at every event.
+  @discardableResult mutating func update<Value>(
+    _ id: UInt32,
+    _ body: (inout RunMachine) -> Value
+  ) -> Value? {
+    guard let index = runs.index(forKey: id) else { return nil }
+    return body(&runs.values[index])
+  }
+
+  /// Where the run at work stands.
+  private var standing: (isOver: Bool, deadline: Duration?)? {
+    mutating get { active.flatMap { update($0) { $0.standing() } } }
   }
 
   /// Turns what an event came to into actions: a commit, and behind it what must wait.
@@ -131,7 +146,7 @@ public struct CoordinatorMachine: Sendable {
     for step in steps {
       switch step {
       case .act(let action): effects.actions.append(action)
-      case .arrived(let run, let key): runs[run]?.arrived(key, now: now, &effects)
+      case .arrived(let run, let key): update(run) { $0.arrived(key, now: now, &effects) }
       }
     }
   }

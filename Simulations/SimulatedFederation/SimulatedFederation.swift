@@ -13,7 +13,7 @@ import WireProtocol
 ///
 /// What is computed is real; how long it takes is virtual and comes from `DeviceModel`. The order of
 /// everything is decided by virtual time alone, so the result does not depend on the workers.
-public struct SimulatedFederation<Work: SimulatedWork> {
+public struct SimulatedFederation {
   private enum Event {
     /// Bytes arrive at the server.
     case up(PeerNumber, kind: UInt8, body: [UInt8])
@@ -43,7 +43,7 @@ public struct SimulatedFederation<Work: SimulatedWork> {
     public let record: RunRecord
   }
 
-  let work: Work
+  let work: any SimulatedWork
   let configuration: RunConfiguration
   let devices: DeviceModel
   private let hooks: SimulationHooks
@@ -51,7 +51,7 @@ public struct SimulatedFederation<Work: SimulatedWork> {
   private var machine: CoordinatorMachine
   private var clients: ClientPool
   private var events = EventQueue<Duration, Event>()
-  private var queue: WorkQueue<Work>
+  private var queue: WorkQueue
   private var now: Duration = .zero
   /// When clients come back that the coordinator has sent away.
   private var returns: [Int: Duration] = [:]
@@ -85,7 +85,7 @@ public struct SimulatedFederation<Work: SimulatedWork> {
   /// - Throws: `SimulationError`, or what making a worker throws.
   public init(
     _ configuration: RunConfiguration,
-    work: Work,
+    work: some SimulatedWork,
     workers: Int? = nil,
     journal: ResultJournal? = nil,
     hooks: SimulationHooks = SimulationHooks()
@@ -151,7 +151,7 @@ public struct SimulatedFederation<Work: SimulatedWork> {
     case .trained(let index, let ticket, let run, let round):
       try trained(index, ticket, run, round)
     case .evaluated(let run, let version, let ticket):
-      guard case .evaluated(let result)? = try queue.result(ticket) else { return }
+      guard case .evaluated(let result)? = try result(of: ticket) else { return }
       try tell(.evaluated(run: run, version: version, result))
     case .lost(let index, let peer):
       guard clients.peer(of: index) == peer else { return }
@@ -294,7 +294,7 @@ public struct SimulatedFederation<Work: SimulatedWork> {
   ) throws {
     guard let client = clients.awake(index), client.ticket == ticket else { return }
     client.ticket = nil
-    guard case .trained(let result)? = try queue.result(ticket) else { return }
+    guard case .trained(let result)? = try result(of: ticket) else { return }
     recorder.tasks.append(
       RunRecord.Task(
         client: index,
@@ -306,6 +306,11 @@ public struct SimulatedFederation<Work: SimulatedWork> {
     note(.result(client: index, version: round, loss: (try? result.get())?.meanLoss))
     hooks.onProgress(recorder.progress(of: configuration, computed: 0))
     try tell(index, .trained(run: run, round: round, result))
+  }
+
+  private mutating func result(of ticket: Int) throws -> WorkOutcome? {
+    if !queue.isDone(ticket) { try queue.computeAll(checkedBy: machine.session(of: Self.run)) }
+    return queue.take(ticket)
   }
 
   /// When a message is there: one after another on each way of a link.

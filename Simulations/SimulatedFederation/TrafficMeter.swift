@@ -45,7 +45,7 @@ struct TrafficMeter {
   }
 
   /// What was counted late since the last call, by client.
-  mutating func settle<Work>(on queue: WorkQueue<Work>) -> [Int: FrameTraffic] {
+  mutating func settle(on queue: WorkQueue) -> [Int: FrameTraffic] {
     countWaiting { queue.share(tasks: $0, $1) }
     defer { counted = [:] }
     return counted

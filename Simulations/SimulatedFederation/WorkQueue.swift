@@ -9,63 +9,47 @@ import Tensors
 ///
 /// Nothing is computed before its result is wanted; then all that waits is, on every thread, the
 /// longest piece first. Which thread does what decides no bit.
-struct WorkQueue<Work: SimulatedWork> {
-  /// A piece of work.
-  enum Job {
-    case train(client: Int, TrainingOrder)
-    case evaluate([WeightUpdate])
-
-    /// Expected duration in local steps; nothing but the order depends on it.
-    var cost: Int {
-      switch self {
-      case .train(_, let order): order.task.steps
-      case .evaluate: .max
-      }
-    }
-  }
-
-  private let work: Work
+struct WorkQueue {
   private let team: ThreadTeam
   private let journal: ResultJournal?
   /// Told on the caller's thread how many pieces of those at work are done.
   private let onProgress: (Int) -> Void
   /// One a thread, which alone touches it.
-  private var seats: [Seat] = []
-  private var waiting: [(ticket: Int, job: Job)] = []
+  private var seats: [any WorkSeat] = []
+  private var waiting: [(ticket: Int, job: SimulatedJob)] = []
   private var outcomes: [Int: WorkOutcome] = [:]
   private var lastTicket = 0
 
-  private final class Seat {
-    var worker: Work.Worker
-
-    init(_ worker: Work.Worker) { self.worker = worker }
-  }
-
   /// A queue; makes its workers at once, because they need memory.
   init(
-    _ work: Work,
+    _ work: some SimulatedWork,
     workers count: Int,
     journal: ResultJournal? = nil,
     onProgress: @escaping (Int) -> Void = { _ in }
   ) throws {
-    self.work = work
     self.journal = journal
     self.onProgress = onProgress
     team = ThreadTeam(threads: count)
-    for _ in 0..<team.threadCount { seats.append(Seat(try work.makeWorker())) }
+    for _ in 0..<team.threadCount { seats.append(try Self.seat(at: work)) }
+  }
+
+  private static func seat<Work: SimulatedWork>(at work: Work) throws -> any WorkSeat {
+    try WorkerSeat(work)
   }
 
   /// Adds a piece of work and returns what its result is asked for with.
-  mutating func add(_ job: Job) -> Int {
+  mutating func add(_ job: SimulatedJob) -> Int {
     lastTicket += 1
     waiting.append((lastTicket, job))
     return lastTicket
   }
 
-  /// The result of a piece of work, computed now if it is not yet.
-  mutating func result(_ ticket: Int) throws -> WorkOutcome? {
-    if outcomes[ticket] == nil { try computeAll() }
-    return outcomes.removeValue(forKey: ticket)
+  /// Whether a piece of work is computed.
+  func isDone(_ ticket: Int) -> Bool { outcomes.index(forKey: ticket) != nil }
+
+  /// The result of a piece of work; nil where it is not computed, or nobody wants it any more.
+  mutating func take(_ ticket: Int) -> WorkOutcome? {
+    outcomes.removeValue(forKey: ticket)
   }
 
   /// Drops work whose result nobody wants any more.
@@ -79,11 +63,14 @@ struct WorkQueue<Work: SimulatedWork> {
     team.run(tasks: tasks) { task, _ in body(task) }
   }
 
-  private mutating func computeAll() throws {
+  /// Computes all that waits.
+  ///
+  /// - Parameter server: what checks results where they are computed.
+  mutating func computeAll(checkedBy server: (any AlgorithmSession)?) throws {
     var jobs = waiting
     waiting = []
     if let journal {
-      var missing: [(ticket: Int, job: Job)] = []
+      var missing: [(ticket: Int, job: SimulatedJob)] = []
       for job in jobs {
         outcomes[job.ticket] = try journal.outcome(job.ticket)
         if outcomes[job.ticket] == nil { missing.append(job) }
@@ -94,7 +81,7 @@ struct WorkQueue<Work: SimulatedWork> {
     let done = Mutex<(outcomes: [Int: WorkOutcome], failure: (any Error)?)>(([:], nil))
     team.run(tasks: jobs.count) { index, thread in
       let ticket = jobs[index].ticket
-      let outcome = Self.compute(jobs[index].job, work, &seats[thread].worker)
+      let outcome = seats[thread].compute(jobs[index].job, checkedBy: server)
       let written = Result { try journal?.append(ticket, outcome) }
       let count = done.withLock { done in
         done.outcomes[ticket] = outcome
@@ -107,29 +94,5 @@ struct WorkQueue<Work: SimulatedWork> {
     let (new, failure) = done.withLock { $0 }
     if let failure { throw failure }
     outcomes.merge(new) { _, new in new }
-  }
-
-  private static func compute(
-    _ job: Job,
-    _ work: Work,
-    _ worker: inout Work.Worker
-  ) -> WorkOutcome {
-    switch job {
-    case .train(let client, let order):
-      do {
-        let result = try work.train(
-          client: client,
-          order.task,
-          from: order.session,
-          memory: order.memory,
-          on: &worker
-        )
-        return .trained(.success(result))
-      } catch { return .trained(.failure(ParticipationFailure("\(error)"))) }
-    case .evaluate(let updates):
-      do { return .evaluated(.success(try work.evaluate(updates, on: &worker))) } catch {
-        return .evaluated(.failure(PreparationFailure("\(error)")))
-      }
-    }
   }
 }

@@ -99,7 +99,7 @@ private func simulate(
   _ configuration: RunConfiguration,
   workers: Int?,
   _ console: Console
-) throws -> SimulatedFederation<SimulatedModel>.Outcome {
+) throws -> SimulatedFederation.Outcome {
   let work = try SimulatedModel(configuration)
   let progress = ProgressLine(console)
   var federation = try SimulatedFederation(

@@ -107,8 +107,8 @@ private func describe(_ configuration: RunConfiguration, _ work: SimulatedModel,
   )
 }
 
-private func report<Work>(
-  _ outcome: SimulatedFederation<Work>.Outcome,
+private func report(
+  _ outcome: SimulatedFederation.Outcome,
   _ seconds: Double,
   _ console: Console
 ) {

@@ -14,22 +14,23 @@ public enum CodecError: Error, Equatable, Sendable {
 
 /// Checked little-endian reads over bytes; nothing is allocated from an unchecked length.
 public struct ByteReader: Sendable {
-  private let bytes: ArraySlice<UInt8>
-  private var position: Int
+  @usableFromInline let bytes: ArraySlice<UInt8>
+  @usableFromInline var position: Int
 
   /// A reader at the first of `bytes`.
-  public init(_ bytes: some Sequence<UInt8>) {
+  @inlinable public init(_ bytes: some Sequence<UInt8>) {
     self.bytes = ArraySlice(bytes)
     position = self.bytes.startIndex
   }
 
   /// Bytes not read yet.
-  public var remaining: Int { bytes.endIndex - position }
+  @inlinable public var remaining: Int { bytes.endIndex - position }
 
   /// The next little-endian integer.
   ///
   /// - Throws: `CodecError.truncated`.
-  public mutating func read<T: FixedWidthInteger>(_ type: T.Type) throws(CodecError) -> T {
+  @inlinable public mutating func read<T: FixedWidthInteger>(_ type: T.Type) throws(CodecError) -> T
+  {
     let size = T.bitWidth / 8
     try need(size)
     var value: T = 0
@@ -46,14 +47,14 @@ public struct ByteReader: Sendable {
   }
 
   /// The next `count` bytes.
-  public mutating func readBytes(_ count: Int) throws(CodecError) -> ArraySlice<UInt8> {
+  @inlinable public mutating func readBytes(_ count: Int) throws(CodecError) -> ArraySlice<UInt8> {
     try need(count)
     defer { position += count }
     return bytes[position..<position + count]
   }
 
   /// The next unsigned LEB128 number, at most ten bytes and in its shortest form.
-  public mutating func readVarint() throws(CodecError) -> UInt64 {
+  @inlinable public mutating func readVarint() throws(CodecError) -> UInt64 {
     var value: UInt64 = 0
     for shift in stride(from: 0, to: 70, by: 7) {
       let byte = try read(UInt8.self)
@@ -68,7 +69,7 @@ public struct ByteReader: Sendable {
   }
 
   /// A count or length written as a varint, refused above `limit`.
-  public mutating func readCount(limit: Int, field: String) throws(CodecError) -> Int {
+  @inlinable public mutating func readCount(limit: Int, field: String) throws(CodecError) -> Int {
     let value = try readVarint()
     guard value <= UInt64(limit) else {
       throw .outOfRange(field: field, value: "\(value)", allowed: "0...\(limit)")
@@ -86,11 +87,11 @@ public struct ByteReader: Sendable {
   }
 
   /// Refuses bytes left over.
-  public func finish() throws(CodecError) {
+  @inlinable public func finish() throws(CodecError) {
     guard remaining == 0 else { throw .trailingBytes(remaining) }
   }
 
-  private func need(_ count: Int) throws(CodecError) {
+  @usableFromInline func need(_ count: Int) throws(CodecError) {
     guard count >= 0, count <= remaining else {
       throw .truncated(offset: position - bytes.startIndex, wanted: count, left: remaining)
     }

@@ -2,40 +2,44 @@
 
 /// Appends little-endian fields to a byte array.
 public struct ByteWriter: Sendable {
+  @usableFromInline var written: [UInt8] = []
+
   /// What was written so far.
-  public private(set) var bytes: [UInt8] = []
+  @inlinable public var bytes: [UInt8] { written }
 
   /// An empty writer.
-  public init() {}
+  @inlinable public init() {}
 
   /// Appends an integer, little-endian.
-  public mutating func write<T: FixedWidthInteger>(_ value: T) {
+  @inlinable public mutating func write<T: FixedWidthInteger>(_ value: T) {
     for index in 0..<(T.bitWidth / 8) {
-      bytes.append(UInt8(truncatingIfNeeded: value >> (8 * index)))
+      written.append(UInt8(truncatingIfNeeded: value >> (8 * index)))
     }
   }
 
   /// Appends the bits of a binary32.
-  public mutating func write(_ value: Float) { write(value.bitPattern) }
+  @inlinable public mutating func write(_ value: Float) { write(value.bitPattern) }
 
   /// Appends bytes as they are.
-  public mutating func write(bytes more: some Sequence<UInt8>) { bytes.append(contentsOf: more) }
+  @inlinable public mutating func write(bytes more: some Sequence<UInt8>) {
+    written.append(contentsOf: more)
+  }
 
   /// Appends an unsigned LEB128 number in its shortest form.
-  public mutating func writeVarint(_ value: UInt64) {
+  @inlinable public mutating func writeVarint(_ value: UInt64) {
     var rest = value
     while rest >= 0x80 {
-      bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)
+      written.append(UInt8(truncatingIfNeeded: rest) | 0x80)
       rest >>= 7
     }
-    bytes.append(UInt8(rest))
+    written.append(UInt8(rest))
   }
 
   /// Appends a non-negative count as a varint.
-  public mutating func write(count: Int) { writeVarint(UInt64(count)) }
+  @inlinable public mutating func write(count: Int) { writeVarint(UInt64(count)) }
 
   /// Appends UTF-8 text behind its varint length.
-  public mutating func write(string: String) {
+  @inlinable public mutating func write(string: String) {
     let utf8 = Array(string.utf8)
     write(count: utf8.count)
     write(bytes: utf8)

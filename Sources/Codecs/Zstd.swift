@@ -9,15 +9,26 @@ public enum Zstd {
   public static func compressed(_ bytes: [UInt8], level: Int32 = 3) -> [UInt8]? {
     guard bytes.count > 1 else { return nil }
     let room = bytes.count - 1
-    var code = 0
+    var isShorter = false
     // SAFETY: zstd writes at most the room it is told and reads bytes.count bytes.
     let short = unsafe [UInt8](unsafeUninitializedCapacity: room) { target, count in
-      code = unsafe bytes.withUnsafeBufferPointer { source in
-        unsafe ZSTD_compress(target.baseAddress, room, source.baseAddress, source.count, level)
+      let code = unsafe bytes.withUnsafeBufferPointer { source in
+        ZstdContext.with { context in
+          unsafe ZSTD_compressCCtx(
+            context.compressor,
+            target.baseAddress,
+            room,
+            source.baseAddress,
+            source.count,
+            level
+          )
+        }
       }
-      count = ZSTD_isError(code) == 0 ? code : 0
+      guard let code, ZSTD_isError(code) == 0 else { return }
+      count = code
+      isShorter = true
     }
-    return ZSTD_isError(code) == 0 ? short : nil
+    return isShorter ? short : nil
   }
 
   /// The content of a frame.
@@ -40,15 +51,25 @@ public enum Zstd {
     guard size <= UInt64(limit) else {
       throw .outOfRange(field: field, value: "\(size) bytes", allowed: "at most \(limit)")
     }
-    var code = 0
+    var isWhole = false
     // SAFETY: zstd writes at most the capacity it is told.
     let content = unsafe [UInt8](unsafeUninitializedCapacity: Int(size)) { target, count in
-      code = unsafe frame.withUnsafeBufferPointer { source in
-        unsafe ZSTD_decompress(target.baseAddress, Int(size), source.baseAddress, source.count)
+      let code = unsafe frame.withUnsafeBufferPointer { source in
+        ZstdContext.with { context in
+          unsafe ZSTD_decompressDCtx(
+            context.decompressor,
+            target.baseAddress,
+            Int(size),
+            source.baseAddress,
+            source.count
+          )
+        }
       }
-      count = ZSTD_isError(code) == 0 ? code : 0
+      guard let code, ZSTD_isError(code) == 0 else { return }
+      count = code
+      isWhole = code == Int(size)
     }
-    guard ZSTD_isError(code) == 0, content.count == Int(size) else {
+    guard isWhole else {
       throw .malformed(field: field, reason: "a damaged zstd frame")
     }
     return content

@@ -14,10 +14,22 @@ import Tensors
   private let constants: AlignedBuffer
   private let states: [AlignedBuffer]
   private let parameters: UnsafeMutablePointer<BoundParameter>
-  private let positions: [Int]
+  private let slots: [Slot]
   private let panels: [(parameter: Int, layout: PanelLayout, buffer: AlignedBuffer)]
   private var calls: [KernelCall] = []
   private var generation = -1
+
+  /// What of a parameter is the same in every run.
+  @safe private struct Slot {
+    let weight: samara_weight
+    /// The first trainable element, nil for frozen ones.
+    let start: Int?
+    let isVector: Bool
+    /// Where a perturbed vector is made, in the workspace's vectors.
+    let offset: Int?
+    /// A frozen vector as floats, where it is stored otherwise.
+    let widened: UnsafePointer<Float>?
+  }
 
   /// Binds a plan.
   ///
@@ -56,7 +68,16 @@ import Tensors
     }
     self.plan = plan
     self.workspace = workspace
-    self.positions = positions
+    slots = positions.map { position in
+      let entry = workspace.table.entries[position]
+      return unsafe Slot(
+        weight: entry.tensor.weight,
+        start: entry.start,
+        isVector: entry.tensor.shape.rank == 1,
+        offset: workspace.vectorOffsets[position],
+        widened: entry.widened.flatMap { unsafe UnsafePointer($0.floats.baseAddress) }
+      )
+    }
     constants = AlignedBuffer(byteCount: plan.constantBytes)
     unsafe parameters = .allocate(capacity: max(1, positions.count))
     for (value, data) in plan.graph.constants {
@@ -161,11 +182,10 @@ import Tensors
 
   private func bindParameters(_ epsilon: Float?) {
     let kernels = unsafe KernelTable.current.kernels.pointee
-    for (index, position) in positions.enumerated() {
-      let entry = workspace.table.entries[position]
-      let shape = entry.tensor.shape
-      var weight = unsafe entry.tensor.weight
-      if let start = entry.start {
+    for index in slots.indices {
+      let slot = slots[index]
+      var weight = unsafe slot.weight
+      if let start = slot.start {
         unsafe weight.data = UnsafeRawPointer(workspace.masterAddress(start))
         unsafe weight.element_type = Int32(ElementType.f32.rawValue)
         if let epsilon {
@@ -175,10 +195,10 @@ import Tensors
         }
       }
       var vector: UnsafePointer<Float>?
-      if shape.rank == 1 {
-        if let widened = entry.widened {
-          unsafe vector = UnsafePointer(widened.floats.baseAddress)
-        } else if let offset = workspace.vectorOffsets[position], epsilon != nil {
+      if slot.isVector {
+        if let widened = unsafe slot.widened {
+          unsafe vector = widened
+        } else if let offset = slot.offset, epsilon != nil {
           let target = unsafe workspace.vectors.floats.baseAddress.map { unsafe $0 + offset }
           unsafe kernels.materialize(&weight, 0, 1, target)
           unsafe vector = UnsafePointer(target)

@@ -22,7 +22,8 @@ struct Batch {
   /// Assembles a batch for the head of a family.
   init(_ examples: [Example], rows: Int, head: ModelHead, family: any ModelFamily) {
     let valueCount = family.valueCount
-    let longest = examples.reduce(1) { max($0, $1.tokens.count) }
+    // Fields are read where they lie: a copy of an example counts references of all of them.
+    let longest = examples.indices.reduce(1) { max($0, examples[$1].tokens.count) }
     sequences = rows
     positions = min(Self.bucket(max(1, longest)), family.maximumPositions)
     var ids = [Int32](repeating: 0, count: valueCount > 0 ? 0 : rows * positions)
@@ -31,16 +32,18 @@ struct Batch {
     var labels = [Int32](repeating: -1, count: isClassifier ? rows : rows * positions)
     var values: [Float] = []
     values.reserveCapacity(rows * valueCount)
-    for (row, example) in examples.enumerated() {
-      values.append(contentsOf: example.values)
-      let count = min(example.tokens.count, positions)
+    for row in examples.indices {
+      values.append(contentsOf: examples[row].values)
+      let tokens = examples[row].tokens
+      let count = min(tokens.count, positions)
       lengths[row] = Int32(max(1, count))
-      for position in 0..<count { ids[row * positions + position] = example.tokens[position] }
+      for position in 0..<count { ids[row * positions + position] = tokens[position] }
       if isClassifier {
-        labels[row] = example.classIndex ?? -1
+        labels[row] = examples[row].classIndex ?? -1
       } else {
-        for position in 1..<max(1, count) where example.labels[position] >= 0 {
-          labels[row * positions + position - 1] = example.labels[position]
+        let wanted = examples[row].labels
+        for position in 1..<max(1, count) where wanted[position] >= 0 {
+          labels[row * positions + position - 1] = wanted[position]
         }
       }
     }

@@ -112,14 +112,17 @@ public final class TrainerWorkspace {
   private func check(_ examples: [Example]) throws(FineTuningError) {
     let vocabulary = Int32(clamping: model.family.vocabularyCount)
     let valueCount = model.family.valueCount
-    for example in examples {
-      guard example.values.count == valueCount else {
-        throw .data("an example of \(example.values.count) values; the model reads \(valueCount)")
+    // Fields are read where they lie: a copy of an example counts references of all of them.
+    for row in examples.indices {
+      guard examples[row].values.count == valueCount else {
+        throw .data(
+          "an example of \(examples[row].values.count) values; the model reads \(valueCount)"
+        )
       }
-      guard example.tokens.allSatisfy({ $0 >= 0 && $0 < vocabulary }),
-        example.labels.allSatisfy({ $0 < vocabulary })
+      guard examples[row].tokens.allSatisfy({ $0 >= 0 && $0 < vocabulary }),
+        examples[row].labels.allSatisfy({ $0 < vocabulary })
       else { throw .data("a token id lies outside the model's vocabulary of \(vocabulary)") }
-      if case .classifier(let classes) = model.head, let index = example.classIndex {
+      if case .classifier(let classes) = model.head, let index = examples[row].classIndex {
         guard index < classes else { throw .data("class \(index) of \(classes)") }
       }
     }

@@ -1,6 +1,6 @@
 // Apache-2.0.
 import CZstd
-import Synchronization
+import Codecs
 
 /// Why a compressed body cannot be read.
 public enum CompressionError: Error, Equatable, Sendable, CustomStringConvertible {
@@ -31,7 +31,7 @@ extension Frame {
   /// - Parameter level: zstd's level; 3 for messages made in passing.
   public static func packed(kind: UInt8, body: [UInt8], level: Int32 = 3) -> Frame {
     guard body.count >= leastCompressed, !looksCompressed(body),
-      let short = compressed(body, level: level)
+      let short = Zstd.compressed(body, level: level)
     else { return Frame(kind: kind, body: body) }
     return Frame(kind: kind, isCompressed: true, body: short)
   }
@@ -79,50 +79,5 @@ extension Frame {
       distinct += 1
     }
     return distinct > 205
-  }
-
-  /// nil unless compression makes the body shorter.
-  private static func compressed(_ body: [UInt8], level: Int32) -> [UInt8]? {
-    guard let compressor = Compressor.take() else { return nil }
-    defer { Compressor.giveBack(compressor) }
-    var code = 0
-    let room = body.count - 1
-    // SAFETY: zstd writes at most the capacity it is told and reads body.count bytes.
-    let short = unsafe [UInt8](unsafeUninitializedCapacity: room) { target, count in
-      code = unsafe body.withUnsafeBufferPointer { source in
-        unsafe ZSTD_compressCCtx(
-          compressor.context,
-          target.baseAddress,
-          room,
-          source.baseAddress,
-          source.count,
-          level
-        )
-      }
-      count = ZSTD_isError(code) == 0 ? code : 0
-    }
-    return ZSTD_isError(code) == 0 ? short : nil
-  }
-}
-
-/// What zstd works in, kept from message to message: making it takes longer than a short message.
-// SAFETY: whoever has taken it has it alone; freed once.
-@safe private final class Compressor: @unchecked Sendable {
-  let context: OpaquePointer
-
-  private init?() {
-    guard let made = unsafe ZSTD_createCCtx() else { return nil }
-    unsafe context = made
-  }
-
-  deinit { unsafe ZSTD_freeCCtx(context) }
-
-  /// As many as threads send at one time, or less.
-  private static let idle = Mutex<[Compressor]>([])
-
-  static func take() -> Compressor? { idle.withLock { $0.popLast() } ?? Compressor() }
-
-  static func giveBack(_ compressor: Compressor) {
-    idle.withLock { if $0.count < 8 { $0.append(compressor) } }
   }
 }

@@ -54,6 +54,7 @@ struct DenseAverage: AlgorithmSession {
   }
 
   func check(_ payload: [UInt8], for task: LocalTask) throws {
+    guard checked.amounts(of: payload, for: task) == nil else { return }
     let way = try client.payload(payload, of: task, count: begun().count, wholly: true)
     if let amounts = way.whole { checked.keep(amounts, of: payload, for: task) }
   }
