@@ -83,7 +83,14 @@ let package = Package(
     library("ModelFiles", "Codecs", "Tensors"),
 
     // 4
-    library("FederatedAlgorithms", "FederatedCore", "Codecs", "SharedRandomness", "CKernels"),
+    library(
+      "FederatedAlgorithms",
+      "FederatedCore",
+      "Codecs",
+      "SharedRandomness",
+      "Tensors",
+      "CKernels"
+    ),
     library("Execution", "GraphCompiler", "Tensors", "SharedRandomness", "CKernels"),
     library("Models", "GraphCompiler", "ModelFiles", "Codecs", "Tensors"),
     library("Datasets", "ModelFiles", "Codecs", "SharedRandomness"),

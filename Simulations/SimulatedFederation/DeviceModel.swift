@@ -69,6 +69,11 @@ public struct DeviceModel: Sendable {
     return stream.unit()
   }
 
+  /// When a message is there: one after another on each way of a link, which is free after `free`.
+  func arrival(of body: [UInt8], after free: Duration?, now: Duration) -> Duration {
+    max(now, free ?? .zero) + transfer(bytes: body.count)
+  }
+
   /// How long a message of so many bytes is on its way.
   public func transfer(bytes: Int) -> Duration {
     let pipe = settings.bandwidth > 0 ? Double(bytes) / settings.bandwidth : 0

@@ -157,7 +157,7 @@ public struct SimulatedFederation {
       guard clients.peer(of: index) == peer else { return }
       clients.disconnect(index)
       arriving.remove(index)
-      note(.away(client: index))
+      hooks.tell(.away(client: index), at: now)
       if clients.awake(index) != nil { try tell(index, .closed) }
       try tell(.closed(peer))
       let away = devices.stretch(of: index, period: clients.period(of: index), isOnline: false)
@@ -165,7 +165,7 @@ public struct SimulatedFederation {
       events.add(.back(client: index), at: now + (after ?? away ?? Self.absence))
     case .back(let index):
       guard clients.peer(of: index) == nil else { return }
-      note(.back(client: index))
+      hooks.tell(.back(client: index), at: now)
       try connect(index)
     case .timer: try tell(.timer)
     }
@@ -234,7 +234,7 @@ public struct SimulatedFederation {
   private mutating func deliver(_ kind: Message.Kind, _ body: [UInt8], to peer: PeerNumber) {
     guard let index = clients.client(of: peer) else { return }
     clients[traffic: index].down += meter.add(kind, body, .down, of: index)
-    let free = arrival(of: body, after: clients.awake(index)?.downlinkFree)
+    let free = devices.arrival(of: body, after: clients.awake(index)?.downlinkFree, now: now)
     if free > now { woken(index).downlinkFree = free }
     events.add(.down(client: index, peer, kind: kind.rawValue, body: body), at: free)
   }
@@ -248,7 +248,7 @@ public struct SimulatedFederation {
         guard let peer = clients.peer(of: index) else { continue }
         let body = message.body
         clients[traffic: index].up += meter.add(message.kind, body, .up, of: index)
-        client.uplinkFree = arrival(of: body, after: client.uplinkFree)
+        client.uplinkFree = devices.arrival(of: body, after: client.uplinkFree, now: now)
         events.add(
           .up(peer, kind: message.kind.rawValue, body: body),
           at: client.uplinkFree
@@ -269,7 +269,7 @@ public struct SimulatedFederation {
     let ticket = queue.add(.train(client: index, order))
     client.ticket = ticket
     client.begun = now
-    note(.task(client: index, order.task))
+    hooks.tell(.task(client: index, order.task), at: now)
     let duration = devices.duration(
       of: index,
       round: order.task.round,
@@ -303,7 +303,7 @@ public struct SimulatedFederation {
         base: Int(round)
       )
     )
-    note(.result(client: index, version: round, loss: (try? result.get())?.meanLoss))
+    hooks.tell(.result(client: index, version: round, loss: (try? result.get())?.meanLoss), at: now)
     hooks.onProgress(recorder.progress(of: configuration, computed: 0))
     try tell(index, .trained(run: run, round: round, result))
   }
@@ -311,11 +311,6 @@ public struct SimulatedFederation {
   private mutating func result(of ticket: Int) throws -> WorkOutcome? {
     if !queue.isDone(ticket) { try queue.computeAll(checkedBy: machine.session(of: Self.run)) }
     return queue.take(ticket)
-  }
-
-  /// When a message is there: one after another on each way of a link.
-  private func arrival(of body: [UInt8], after free: Duration?) -> Duration {
-    max(now, free ?? .zero) + devices.transfer(bytes: body.count)
   }
 
   private mutating func woken(_ index: Int, isConnected: Bool = true) -> SimulatedClient {
@@ -329,14 +324,13 @@ public struct SimulatedFederation {
     )
   }
 
-  private func note(_ line: EventLine) {
-    hooks.onEvent?(line.text(at: now))
-  }
-
   private mutating func tell(_ report: RoundReport) {
     let moment = moments.removeValue(forKey: report.round) ?? (now, meter.total)
     recorder.add(report, time: moment.time, bytes: moment.bytes)
-    note(.version(report, clients: report.contributors.compactMap { clients.index(of: $0) }))
+    hooks.tell(
+      .version(report, clients: report.contributors.compactMap { clients.index(of: $0) }),
+      at: now
+    )
     hooks.onReport(report, costs.removeValue(forKey: report.round))
   }
 

@@ -37,4 +37,9 @@ public struct SimulationHooks {
     self.onEvent = onEvent
     self.onProgress = onProgress
   }
+
+  /// Tells an event, which is only made where somebody wants it.
+  func tell(_ line: @autoclosure () -> EventLine, at now: Duration) {
+    onEvent?(line().text(at: now))
+  }
 }

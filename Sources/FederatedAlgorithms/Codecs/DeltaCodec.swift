@@ -53,11 +53,12 @@ enum DeltaCodec: Sendable, Equatable {
     var writer = ByteWriter()
     writer.write(form)
     writer.write(count: amounts.count)
-    let largest = IntegerKernels.largestMagnitude(amounts.span)
     var ternary: TernaryCode?
     var shift = 0
     switch self {
     case .fixed(let bits):
+      // Of 32 bits every amount has them.
+      let largest = bits < 32 ? IntegerKernels.largestMagnitude(amounts.span) : 0
       shift = FixedCode.shift(largest: largest, bits: bits)
       writer.write(UInt8(shift))
     case .blocks: break
@@ -66,23 +67,56 @@ enum DeltaCodec: Sendable, Equatable {
       writer.write(count: Int(code.scale))
       ternary = code
     }
-    for start in stride(from: 0, to: amounts.count, by: Self.chunkSize) {
-      let range = start..<min(amounts.count, start + Self.chunkSize)
-      var values = amounts.mutableSpan
-      var part = values._mutatingExtracting(range)
-      let content: [UInt8]
-      switch self {
-      case .fixed: content = FixedCode.content(&part, shift: shift)
-      case .blocks(let bits): content = BlockCode(bits: bits).content(&part)
-      case .ternary: content = ternary?.content(&part) ?? []
-      }
-      let frame = Zstd.compressed(content, level: 1)
-      let body = frame ?? content
-      writer.write(count: body.count + 1)
-      writer.write(UInt8(frame == nil ? 0 : 1))
+    for body in bodies(&amounts, shift: shift, &ternary) {
+      writer.write(count: body.count)
       writer.write(bytes: body)
     }
     return writer.bytes
+  }
+
+  /// The chunks without their lengths.
+  private func bodies(
+    _ amounts: inout [Int32],
+    shift: Int,
+    _ ternary: inout TernaryCode?
+  ) -> [[UInt8]] {
+    let count = amounts.count
+    let chunks = (count + Self.chunkSize - 1) / Self.chunkSize
+    var bodies = [[UInt8]](repeating: [], count: chunks)
+    // SAFETY: each chunk has elements and a body of its own.
+    unsafe amounts.withUnsafeMutableBufferPointer { amounts in
+      unsafe bodies.withUnsafeMutableBufferPointer { bodies in
+        func part(_ chunk: Int) -> UnsafeMutableBufferPointer<Int32> {
+          let start = chunk * Self.chunkSize
+          return unsafe UnsafeMutableBufferPointer(
+            rebasing: amounts[start..<min(count, start + Self.chunkSize)]
+          )
+        }
+        if ternary != nil {
+          // What is kept at the threshold is counted from chunk to chunk.
+          for chunk in 0..<chunks {
+            var values = unsafe MutableSpan(_unsafeElements: part(chunk))
+            unsafe bodies[chunk] = Self.body(ternary?.content(&values) ?? [])
+          }
+          return
+        }
+        ChunkTeam.run(chunks) { chunk in
+          var values = unsafe MutableSpan(_unsafeElements: part(chunk))
+          switch self {
+          case .blocks(let bits):
+            unsafe bodies[chunk] = Self.body(BlockCode(bits: bits).content(&values))
+          case .fixed, .ternary:
+            unsafe bodies[chunk] = Self.body(FixedCode.content(&values, shift: shift))
+          }
+        }
+      }
+    }
+    return bodies
+  }
+
+  /// 0 and the content, or 1 and a shorter frame of it.
+  private static func body(_ content: [UInt8]) -> [UInt8] {
+    if let frame = Zstd.compressed(content, level: 1) { [1] + frame } else { [0] + content }
   }
 }
 
@@ -175,20 +209,49 @@ struct DeltaPayload {
 
   /// Refuses what a later `decode` would; a single chunk is kept as `whole`.
   mutating func check() throws(CodecError) {
-    var amounts = [Int32](repeating: 0, count: min(count, DeltaCodec.chunkSize))
-    for chunk in chunks.indices { try decode(chunk, into: &amounts) }
-    if chunks.count == 1 { whole = amounts }
+    guard chunks.count != 1 else {
+      var amounts = [Int32](repeating: 0, count: count)
+      try decode(0, into: &amounts)
+      whole = amounts
+      return
+    }
+    let payload = self
+    try ChunkTeam.run(chunks.count) { chunk throws(CodecError) in
+      var amounts = [Int32](repeating: 0, count: payload.range(of: chunk).count)
+      try payload.decode(chunk, into: &amounts)
+    }
   }
 
   /// All elements.
   func decoded() throws(CodecError) -> [Int32] {
-    var all: [Int32] = []
-    all.reserveCapacity(count)
-    var amounts = [Int32](repeating: 0, count: min(count, DeltaCodec.chunkSize))
-    for chunk in chunks.indices {
-      try decode(chunk, into: &amounts)
-      all.append(contentsOf: amounts.prefix(range(of: chunk).count))
+    var all = [Int32](repeating: 0, count: count)
+    try forEachChunk(of: &all) { amounts, target in
+      for index in 0..<amounts.count { target[index] = amounts[index] }
     }
     return all
+  }
+
+  /// Calls `body` with the elements of each chunk and those of `all` in the same places.
+  func forEachChunk(
+    of all: inout [Int32],
+    _ body: (Span<Int32>, inout MutableSpan<Int32>) -> Void
+  ) throws(CodecError) {
+    precondition(all.count == count)
+    var failure: CodecError?
+    // SAFETY: each chunk has elements of its own.
+    unsafe all.withUnsafeMutableBufferPointer { all in
+      do throws(CodecError) {
+        try ChunkTeam.run(chunks.count) { chunk throws(CodecError) in
+          let range = range(of: chunk)
+          var amounts = [Int32](repeating: 0, count: range.count)
+          try decode(chunk, into: &amounts)
+          var target = unsafe MutableSpan(
+            _unsafeElements: UnsafeMutableBufferPointer(rebasing: all[range])
+          )
+          body(amounts.span, &target)
+        }
+      } catch { failure = error }
+    }
+    if let failure { throw failure }
   }
 }

@@ -55,9 +55,21 @@ enum IntegerKernels {
   /// a − b, which fits.
   static func difference(_ a: [Int32], _ b: [Int32]) -> [Int32] {
     precondition(a.count == b.count)
+    let size = DeltaCodec.chunkSize
     return unsafe [Int32](unsafeUninitializedCapacity: a.count) { buffer, count in
-      unsafe table.subtract_i32(a, b, Int64(a.count), buffer.baseAddress)
       count = a.count
+      guard let target = buffer.baseAddress else { return }
+      // SAFETY: each chunk has elements of its own, as many of all three.
+      unsafe a.withUnsafeBufferPointer { a in
+        unsafe b.withUnsafeBufferPointer { b in
+          guard let a = a.baseAddress, let b = b.baseAddress else { return }
+          ChunkTeam.run((count + size - 1) / size) { chunk in
+            let start = chunk * size
+            let length = Int64(min(size, count - start))
+            unsafe table.subtract_i32(a + start, b + start, length, target + start)
+          }
+        }
+      }
     }
   }
 

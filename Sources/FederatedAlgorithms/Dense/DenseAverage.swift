@@ -83,9 +83,8 @@ struct DenseAverage: AlgorithmSession {
     }
     checked.removeAll()
     let before = state.integers
-    var after = target.isEmpty ? before : target
-    try server.step(
-      &after,
+    let after = try server.step(
+      from: target.isEmpty ? before : target,
       by: taken,
       exponent: client.exponent,
       scaleExponent: scaleExponent

@@ -2,11 +2,13 @@
 import CKernels
 import Codecs
 import FederatedCore
+import Synchronization
 
 /// The server's half of the dense methods: contributions become one mean, and that a step.
 ///
 /// The mean is an exact sum of integers; the step is binary64, one operation after another, and ends in
-/// integers again. Chunk by chunk, so that a fold holds 65,536 elements of each contribution at a time.
+/// integers again. Chunk by chunk, on every core: each holds 65,536 elements of one contribution at a
+/// time.
 struct DenseServer: Sendable, Equatable {
   /// How contributions become one.
   enum Fold: Sendable, Equatable {
@@ -60,17 +62,17 @@ struct DenseServer: Sendable, Equatable {
     }
   }
 
-  /// integers ← those after the step that these contributions make.
+  /// The integers after the step that these contributions make from `integers`.
   ///
   /// - Parameters:
   ///   - exponent: units of the contributions are 2^−exponent.
   ///   - scaleExponent: units of the integers are 2^−scaleExponent.
   mutating func step(
-    _ integers: inout [Int32],
+    from integers: [Int32],
     by contributions: [(contribution: Contribution, payload: DeltaPayload)],
     exponent: Int,
     scaleExponent: Int
-  ) throws {
+  ) throws -> [Int32] {
     let factors = try factors(contributions, exponent: exponent)
     makeMoments(count: integers.count)
     var step = samara_server_step()
@@ -79,19 +81,13 @@ struct DenseServer: Sendable, Equatable {
     step.unit = Double(sign: .plus, exponent: -(16 + Self.weightBits + exponent), significand: 1)
     step.scale = Double(sign: .plus, exponent: scaleExponent, significand: 1)
     (step.rate, step.beta1, step.beta2, step.tau) = (rate, beta1, beta2, tau)
-    let size = DeltaCodec.chunkSize
-    var sums = [Int64](repeating: 0, count: min(size, integers.count))
-    for chunk in 0..<(integers.count + size - 1) / size {
-      let range = chunk * size..<min(integers.count, (chunk + 1) * size)
-      for index in 0..<range.count { sums[index] = 0 }
-      var all = sums.mutableSpan
-      var part = all._mutatingExtracting(0..<range.count)
+    let payloads = contributions.map(\.payload)
+    let fold = fold
+    return try apply(step, to: integers) { chunk, sums throws(CodecError) in
       switch fold {
-      case .mean: try mean(contributions, factors, chunk, into: &part)
-      case .trimmed(let share):
-        try trimmed(contributions.map(\.payload), share, chunk, into: &part)
+      case .mean: try Self.mean(payloads, factors, chunk, into: &sums)
+      case .trimmed(let share): try Self.trimmed(payloads, share, chunk, into: &sums)
       }
-      apply(step, sums, range, to: &integers)
     }
   }
 
@@ -126,50 +122,76 @@ struct DenseServer: Sendable, Equatable {
     second = try moments()
   }
 
+  /// Makes the step chunk by chunk with the sums that `sum` adds up.
   private mutating func apply(
     _ step: samara_server_step,
-    _ sums: [Int64],
-    _ range: Range<Int>,
-    to integers: inout [Int32]
-  ) {
-    var step = step
-    let start = range.lowerBound
-    // SAFETY: every array that the rule reads has the elements of the range.
-    unsafe first.withUnsafeMutableBufferPointer { first in
-      unsafe second.withUnsafeMutableBufferPointer { second in
-        unsafe integers.withUnsafeMutableBufferPointer { integers in
-          unsafe samara_kernels().pointee.server_step(
-            &step,
-            sums,
-            integers.baseAddress.map { unsafe $0 + start },
-            first.baseAddress.map { unsafe $0 + start },
-            second.baseAddress.map { unsafe $0 + start },
-            Int64(range.count)
-          )
+    to integers: [Int32],
+    _ sum: (_ chunk: Int, _ sums: inout MutableSpan<Int64>) throws(CodecError) -> Void
+  ) throws(CodecError) -> [Int32] {
+    let size = DeltaCodec.chunkSize
+    let count = integers.count
+    let chunks = (count + size - 1) / size
+    // An order of values holds a chunk of every contribution: one at a time.
+    let isShared = fold == .mean
+    var failure: CodecError?
+    // SAFETY: each chunk has elements of its own, of every array that the rule reads.
+    let after = unsafe [Int32](unsafeUninitializedCapacity: count) { after, initialized in
+      unsafe integers.withUnsafeBufferPointer { integers in
+        unsafe first.withUnsafeMutableBufferPointer { first in
+          unsafe second.withUnsafeMutableBufferPointer { second in
+            func one(_ chunk: Int) throws(CodecError) {
+              let start = chunk * size
+              let length = min(size, count - start)
+              var sums = [Int64](repeating: 0, count: length)
+              var span = sums.mutableSpan
+              try sum(chunk, &span)
+              guard let from = integers.baseAddress, let to = after.baseAddress else { return }
+              unsafe (to + start).initialize(from: from + start, count: length)
+              var step = step
+              unsafe samara_kernels().pointee.server_step(
+                &step,
+                sums,
+                to + start,
+                first.baseAddress.map { unsafe $0 + start },
+                second.baseAddress.map { unsafe $0 + start },
+                Int64(length)
+              )
+            }
+            do throws(CodecError) {
+              if isShared {
+                try ChunkTeam.run(chunks, one)
+              } else {
+                for chunk in 0..<chunks { try one(chunk) }
+              }
+              initialized = count
+            } catch { failure = error }
+          }
         }
       }
     }
+    if let failure { throw failure }
+    return after
   }
 
-  private func mean(
-    _ contributions: [(contribution: Contribution, payload: DeltaPayload)],
+  private static func mean(
+    _ payloads: [DeltaPayload],
     _ factors: [Int32],
     _ chunk: Int,
     into sums: inout MutableSpan<Int64>
-  ) throws {
+  ) throws(CodecError) {
     var amounts = [Int32](repeating: 0, count: sums.count)
-    for (index, (_, payload)) in contributions.enumerated() {
+    for (index, payload) in payloads.enumerated() {
       try payload.decode(chunk, into: &amounts)
       IntegerKernels.accumulate(amounts.span, factor: factors[index], into: &sums)
     }
   }
 
-  private func trimmed(
+  private static func trimmed(
     _ payloads: [DeltaPayload],
     _ share: Double,
     _ chunk: Int,
     into sums: inout MutableSpan<Int64>
-  ) throws {
+  ) throws(CodecError) {
     guard !payloads.isEmpty else { return }
     let count = sums.count
     var rows: [Int32] = []
@@ -185,7 +207,7 @@ struct DenseServer: Sendable, Equatable {
     let kept = Int64(payloads.count - 2 * dropped)
     for index in 0..<count {
       // Rounded half up: floor((2·sum·whole + kept) / (2·kept)).
-      let (quotient, remainder) = (2 * sums[index] * Self.whole + kept)
+      let (quotient, remainder) = (2 * sums[index] * whole + kept)
         .quotientAndRemainder(dividingBy: 2 * kept)
       sums[index] = remainder < 0 ? quotient - 1 : quotient
     }
@@ -211,13 +233,7 @@ struct DenseServer: Sendable, Equatable {
         factor = Int64((Int128(factor) * Int128(weighted) + divisor / 2) / divisor)
       }
       if normBound > 0 {
-        var squares = 0.0
-        var amounts = [Int32](repeating: 0, count: min(payload.count, DeltaCodec.chunkSize))
-        for chunk in 0..<payload.chunkCount {
-          try payload.decode(chunk, into: &amounts)
-          let range = 0..<payload.range(of: chunk).count
-          squares += IntegerKernels.squaredNorm(amounts.span.extracting(range))
-        }
+        let squares = try Self.squaredNorm(payload)
         let norm =
           squares.squareRoot() * Double(sign: .plus, exponent: -exponent, significand: 1)
         if norm > normBound { factor = Int64((Double(factor) * normBound / norm).rounded(.down)) }
@@ -233,5 +249,17 @@ struct DenseServer: Sendable, Equatable {
       }
       return small
     }
+  }
+
+  /// Σ amount² of all chunks, one after another.
+  private static func squaredNorm(_ payload: DeltaPayload) throws(CodecError) -> Double {
+    let parts = Mutex([Double](repeating: 0, count: payload.chunkCount))
+    try ChunkTeam.run(payload.chunkCount) { chunk throws(CodecError) in
+      var amounts = [Int32](repeating: 0, count: payload.range(of: chunk).count)
+      try payload.decode(chunk, into: &amounts)
+      let squares = IntegerKernels.squaredNorm(amounts.span)
+      parts.withLock { $0[chunk] = squares }
+    }
+    return parts.withLock { $0.reduce(0, +) }
   }
 }

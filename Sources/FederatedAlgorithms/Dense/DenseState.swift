@@ -29,13 +29,8 @@ struct DenseState: Sendable, Equatable {
   /// I ← I + a decoded change, within the bound.
   mutating func add(_ change: DeltaPayload) throws(CodecError) {
     var next = integers
-    var part = [Int32](repeating: 0, count: min(count, DeltaCodec.chunkSize))
-    for chunk in 0..<change.chunkCount {
-      try change.decode(chunk, into: &part)
-      let range = change.range(of: chunk)
-      var all = next.mutableSpan
-      var target = all._mutatingExtracting(range)
-      IntegerKernels.add(part.span.extracting(0..<range.count), to: &target, bound: Self.bound)
+    try change.forEachChunk(of: &next) { part, target in
+      IntegerKernels.add(part, to: &target, bound: Self.bound)
     }
     amounts = next
   }
