@@ -75,8 +75,9 @@ public enum ParticipantAction: Sendable {
   case prepare(run: UInt32, RunConfiguration)
   /// Do the local steps of a task, in place of one still at work, and answer with `trained`.
   case train(TrainingOrder)
-  /// Keep this for the next start of the program, in place of what was kept before.
-  case keep(KeptVersion)
+  /// Keep this for the next start of the program, in place of what was kept before; made when it is asked
+  /// for, since a great state is written seldom.
+  case keep(@Sendable () -> KeptVersion)
   /// Write to the log.
   case log(LogLevel, String)
   /// A run is over: model, data and what was kept can be dropped.

@@ -332,7 +332,7 @@ extension ParticipantMachine {
   private func keep(_ actions: inout [ParticipantAction]) {
     guard let current, keepsVersions, current.preparation != nil else { return }
     actions.append(
-      .keep(
+      .keep {
         KeptVersion(
           run: current.run,
           configuration: current.digest,
@@ -341,7 +341,7 @@ extension ParticipantMachine {
           result: current.unacknowledged,
           memory: current.memory
         )
-      )
+      }
     )
   }
 }

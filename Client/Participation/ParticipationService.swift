@@ -149,7 +149,7 @@ public final class ParticipationService: Sendable {
       host.train(order) { [self] result in
         loop.submit { [self] in tell(.trained(run: order.run, round: order.task.round, result)) }
       }
-    case .keep(let version): store.save(version)
+    case .keep(let version): store.save(version())
     case .log(let level, let text): log.write(level, text)
     case .ended(let end):
       host.release()

@@ -46,14 +46,16 @@ public final class VersionStore: Sendable {
   /// Keeps a version in place of the one before, unless a great one was written a short while ago.
   ///
   /// What stands there instead is an older version, from which the server leads on.
-  public func save(_ version: KeptVersion) {
+  ///
+  /// - Parameter version: made only where it is written: a snapshot of a great state costs time.
+  public func save(_ version: @autoclosure () -> KeptVersion) {
     let isDue = rest.withLock { rest in
       rest -= 1
       return rest < 0
     }
     guard isDue else { return }
     do throws(ModelFileError) {
-      let bytes = version.encoded
+      let bytes = version().encoded
       rest.withLock { $0 = bytes.count / Self.allowance }
       var file = try AtomicFile(path: path)
       try file.write(bytes + Digest.sha256(of: bytes).bytes)

@@ -57,7 +57,7 @@ extension Check {
     } else {
       let renewal = identity.needsRenewal(at: now) ? "; the next connection renews it" : ""
       checks.append(
-        Check("certificate", .ok, "counts \(certificate.daysLeft) more days\(renewal)")
+        Check("certificate", .ok, "valid for \(certificate.daysLeft) more days\(renewal)")
       )
     }
     return (checks, identity)

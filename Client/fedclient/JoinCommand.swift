@@ -37,7 +37,7 @@ let joinCommand = Command(
   case .text:
     console.write(
       "joined \(addresses.joined(separator: ", ")) as \(identity.name); "
-        + "the certificate counts \(days) days and renews itself"
+        + "the certificate is valid for \(days) days and renews itself"
     )
     console.write("next: fedclient run --dir \(folder.path) --model DIR --data FILE")
   }

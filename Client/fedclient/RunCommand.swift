@@ -21,8 +21,9 @@ let runCommand = Command(
     .flag("verbose", "Write more to the log."),
   ],
   notes: """
-    Connects again for ever, and goes on where it was after a restart. What leaves this machine is a
-    byte a local step, the mean loss and the number of examples. With --format json every task done is
+    Connects again for ever, and goes on where it was after a restart. What leaves this machine is what
+    the run's method makes of the steps (a byte a step, or a change of the weights that train), the mean
+    loss and the number of examples; never an example. With --format json every task done is
     a line on standard output, with its mean loss. SIGTERM and SIGINT stop it; a task at work is done
     again by the next start.
     """
@@ -84,7 +85,7 @@ let runCommand = Command(
     onRenewed: { renewed in
       do throws(TransportError) {
         try renewed.save(in: folder.path)
-        log.info("the certificate is renewed: it counts \(renewed.certificate.daysLeft) days")
+        log.info("the certificate is renewed: it is valid for \(renewed.certificate.daysLeft) days")
       } catch {
         log.warning("the renewed certificate is not kept: \(error)")
       }

@@ -132,12 +132,26 @@ extension CoordinationService {
     let name = try field["name"].string()
     let seconds = try field["lifetime"].integer(in: 1...(365 * 86_400))
     let addresses = try EnrolmentAddresses.read(field["addresses"]) ?? advertised
-    let token = try authority.issueToken(
-      name: name,
-      addresses: addresses,
-      lifetime: .seconds(seconds)
-    )
-    finish(peer, token.members)
+    onDisk(peer) { [authority] in
+      try authority.issueToken(name: name, addresses: addresses, lifetime: .seconds(seconds))
+        .members
+    }
+  }
+
+  /// Answers with what `work` comes to on the thread that waits for the disk.
+  private func onDisk(
+    _ peer: PeerID,
+    _ work: @escaping @Sendable () throws -> [JSONValue.Member]
+  ) {
+    disk.submit {
+      let result = Result { try work() }
+      self.loop.submit {
+        switch result {
+        case .success(let members): self.finish(peer, members)
+        case .failure(let error): self.refuse(peer, "\(error)")
+        }
+      }
+    }
   }
 
   private func list(_ peer: PeerID) {
@@ -155,10 +169,13 @@ extension CoordinationService {
 
   private func revoke(_ peer: PeerID, _ field: JSONField) throws {
     let name = try field["name"].string()
-    guard try state.server?.revoke(name) ?? false else {
-      throw PreparationFailure("no client \(name) is known; see list")
+    let server = state.server
+    onDisk(peer) {
+      guard try server?.revoke(name) ?? false else {
+        throw PreparationFailure("no client \(name) is known; see fedserver list")
+      }
+      return [.init("revoked", .string(name))]
     }
-    finish(peer, [.init("revoked", .string(name))])
   }
 }
 

@@ -47,6 +47,8 @@ public final class CoordinationService: Sendable {
   let authority: CertificateAuthority
   let log: Log
   private let writer: LedgerWriter
+  /// What else waits for the disk does so where the ledger does.
+  let disk: EventLoop
   private let time: TimeSource
   let advertised: [SocketAddress]
   private let onReport: @Sendable (RoundReport, RoundReport.Traffic?) -> Void
@@ -57,7 +59,8 @@ public final class CoordinationService: Sendable {
   ///   - machine: recovered from the same ledger.
   ///   - ledger: open; nobody else writes to it.
   ///   - models: loads and evaluates the models of the runs.
-  ///   - loops: coordination and disk, each a thread that serves nothing else.
+  ///   - loops: coordination and disk, each a thread that serves nothing else; the second waits for the
+  ///     ledger and the authority.
   ///   - advertised: addresses that enrolment tokens carry.
   ///   - onReport: told of every round.
   public init(
@@ -80,6 +83,7 @@ public final class CoordinationService: Sendable {
     self.log = log
     self.time = time
     self.onReport = onReport
+    disk = loops.disk
     writer = LedgerWriter(ledger, loop: loops.disk, log: log)
   }
 

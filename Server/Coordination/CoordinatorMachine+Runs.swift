@@ -13,7 +13,12 @@ extension CoordinatorMachine {
   ) {
     let id = (runs.keys.max() ?? 0) + 1
     do {
-      runs[id] = try RunMachine(id: id, configuration: configuration, retention: retention)
+      runs[id] = try RunMachine(
+        id: id,
+        configuration: configuration,
+        retention: retention,
+        isNew: true
+      )
     } catch {
       effects.actions.append(.answer(ticket: ticket, .failure(PreparationFailure("\(error)"))))
       return

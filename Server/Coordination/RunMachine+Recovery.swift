@@ -71,7 +71,12 @@ extension RunMachine {
     }
     do {
       let configuration = try RunConfiguration(decoding: bytes)
-      return try RunMachine(id: id, configuration: configuration, retention: retention)
+      return try RunMachine(
+        id: id,
+        configuration: configuration,
+        retention: retention,
+        isNew: false
+      )
     } catch let error as CodecError {
       throw RecoveryError.records(run: id, "its configuration is refused: \(error)")
     }

@@ -100,10 +100,17 @@ struct RunMachine: Sendable {
   /// Rounds whose report waits for a score.
   var reports: [RoundReport] = []
 
-  /// A run as submitted.
+  /// A run as submitted, or as it was once.
   ///
+  /// - Parameter isNew: whether settings are refused that make sense no more, but for which programs
+  ///   before this one have taken in runs; those go on as they began.
   /// - Throws: `FederationError` or `AlgorithmError` where its settings name what there is not.
-  init(id: UInt32, configuration: RunConfiguration, retention: Retention? = nil) throws {
+  init(
+    id: UInt32,
+    configuration: RunConfiguration,
+    retention: Retention? = nil,
+    isNew: Bool
+  ) throws {
     self.id = id
     self.retention = retention
     self.configuration = configuration
@@ -131,7 +138,7 @@ struct RunMachine: Sendable {
       )
     }
     let isNormalized = configuration.schedule.asynchrony?.normalizes ?? false
-    guard !(isNormalized && session.normalizesSteps) else {
+    guard !(isNew && isNormalized && session.normalizesSteps) else {
       throw FederationError.configuration(
         path: "schedule.normalize",
         advice: "the algorithm makes steps equal already, and would a second time; take this away, "

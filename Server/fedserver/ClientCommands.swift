@@ -13,7 +13,7 @@ let enrollCommand = Command(
   options: [
     ServerFolder.option,
     .value("address", "HOST:PORT", "Where the client finds the server; may be repeated."),
-    .value("lifetime", "TIME", "How long the token counts, such as 30m or 48h (24h)."),
+    .value("lifetime", "TIME", "How long the token is good, such as 30m or 48h (24h)."),
   ],
   notes: "The client redeems it with: fedclient join TOKEN"
 ) { arguments, console in
@@ -48,7 +48,15 @@ let enrollCommand = Command(
   }
   switch console.format {
   case .json: console.write(answer.serialized())
-  case .text: console.write(try JSONField(answer, path: "answer")["token"].string())
+  case .text:
+    let field = JSONField(answer, path: "answer")
+    console.write(try field["token"].string())
+    if console.isTerminal {
+      let places = try field["addresses"].items().map { try $0.string() }.joined(separator: ", ")
+      console.note(
+        "on \(name)'s machine, once, within \(text): fedclient join TOKEN; it will connect to \(places)"
+      )
+    }
   }
   return .ok
 }

@@ -33,7 +33,7 @@ let runCommand = Command(
   let rounds = try arguments.integer("keep-rounds", in: 0...1_000_000) ?? 16
   let log = Log(minimum: arguments.isSet("verbose") ? .debug : .info) { console.note($0) }
   // Before any thread begins, so that all of them leave the signals to this one.
-  let signals = StopSignals()
+  let signals = StopSignals(takesHangups: true)
   let authority = try CertificateAuthority.open(in: folder.authority)
   let ledger = try Ledger(path: folder.ledger, blobs: folder.blobs)
   let machine = try CoordinatorMachine(
@@ -75,9 +75,11 @@ let runCommand = Command(
   configuration.onRefusal = { log.warning("\($0) was not let in: \($1)") }
   configuration.onRenewal = { result in
     switch result {
-    case .success: log.info("the server's certificate was about to end; a new one is shown")
+    case .success: log.info("new connections are shown a new certificate of the server")
     case .failure(let error):
-      log.error("the server's certificate ends soon and cannot be renewed: \(error)")
+      log.error(
+        "the server's certificate cannot be read or renewed; the old one is shown: \(error)"
+      )
     }
   }
   let server: TransportServer
@@ -89,7 +91,10 @@ let runCommand = Command(
   service.start(server)
   let addresses = server.addresses.map { "\($0)" }.joined(separator: ", ")
   log.info("fedserver listens at \(addresses), folder \(folder.path)")
-  let signal = signals.wait()
+  let signal = signals.wait {
+    log.info("SIGHUP: looking at the certificate again; clients stay connected")
+    server.reloadCertificate()
+  }
   log.info("stopping: results that arrived are being written")
   let quiet = Latch()
   service.drain { quiet.open() }

@@ -74,7 +74,7 @@ let statusCommand = Command(
   }
   let status = JSONField(answer, path: "status")
   let clients = try status["clients"].items().map { try $0.string() }
-  console.write("clients connected: \(clients.count) \(clients.joined(separator: " "))")
+  console.write((["clients connected: \(clients.count)"] + clients).joined(separator: " "))
   for run in try status["runs"].items() {
     for line in try runLines(run) { console.write(line) }
   }

@@ -19,6 +19,7 @@ let federationBenchmark = Command(
     .value("step-time", "S", "Median seconds of a local step; clients spread log-normally (0.1)."),
     .value("lambda", "F", "How much longer than expected a group is waited for (10)."),
     .value("dir", "DIR", "Folder on the disk of the ledger (.); keys go to /dev/shm."),
+    .flag("enrol", "New clients enrol all the while, one after another; keys go to the disk."),
   ]
 ) { arguments, console in
   let clients = try arguments.integer("clients", in: 1...20_000) ?? 2000
@@ -26,15 +27,23 @@ let federationBenchmark = Command(
   let stepTime = try arguments.number("step-time") ?? 0.1
   let lambda = try arguments.number("lambda") ?? 10
   let folder = "\(arguments.value("dir") ?? ".")/samara-load-\(getpid())"
-  let keys = "/dev/shm/samara-load-\(getpid())"
+  let enrols = arguments.isSet("enrol")
+  let keys = enrols ? "\(folder)/authority" : "/dev/shm/samara-load-\(getpid())"
   guard unsafe mkdir(folder, 0o700) == 0 else {
     throw CommandFailure("cannot make \(folder)", code: .usage)
   }
   defer { for path in [folder, keys] { TLSCrowd.remove(path) } }
   try TLSCrowd.allowDescriptors(clients * 2 + 200)
   let bench = try FederationBench(clients, stepTime: stepTime, folder: folder, keys: keys)
+  let newcomers = "/dev/shm/samara-newcomers-\(getpid())"
+  defer { TLSCrowd.remove(newcomers) }
   try bench.connect(console)
-  bench.run(lambda: lambda, for: .seconds(seconds), console)
+  try bench.run(
+    lambda: lambda,
+    for: .seconds(seconds),
+    newcomers: enrols ? newcomers : nil,
+    console
+  )
   return .ok
 }
 
@@ -102,15 +111,19 @@ private final class FederationBench {
       .write(to: console)
   }
 
-  func run(lambda: Double, for time: Duration, _ console: Console) {
+  func run(lambda: Double, for time: Duration, newcomers: String?, _ console: Console) throws {
     server.submit(configuration(lambda: lambda))
     // Everybody has had a first order, and the next: speeds are known, groups are formed.
     wait { $0.orders.count == self.clients.count && $0.orders.values.allSatisfy { $0 > 1 } }
     meter.begin()
     let (begun, spent) = (TimeSource.monotonic.now, Self.processorSeconds())
-    let pause = Latch()
-    loops[0].schedule(after: time) { pause.open() }
-    pause.wait()
+    if let newcomers {
+      try enrol(for: time, in: newcomers, console)
+    } else {
+      let pause = Latch()
+      loops[0].schedule(after: time) { pause.open() }
+      pause.wait()
+    }
     let seen = meter.now
     let seconds = (TimeSource.monotonic.now - begun).inSeconds
     let busy = Self.processorSeconds() - spent
@@ -166,6 +179,24 @@ private final class FederationBench {
       ReportRow("memory a client, both ends", Double(bytes) / count / 1024, "KiB"),
     ]
     for row in rows { row.write(to: console) }
+  }
+
+  /// Has clients enrol over TLS, one after another.
+  private func enrol(for time: Duration, in folder: String, _ console: Console) throws {
+    guard unsafe mkdir(folder, 0o700) == 0 else {
+      throw CommandFailure("cannot make \(folder)", code: .usage)
+    }
+    let end = TimeSource.monotonic.now + time
+    var waits: [Double] = []
+    while TimeSource.monotonic.now < end {
+      let name = "newcomer-\(waits.count)"
+      let token = try server.authority.issueToken(name: name, addresses: server.server.addresses)
+      let begun = TimeSource.monotonic.now
+      _ = try ClientIdentity.join(token: token.text, folder: "\(folder)/\(name)")
+      waits.append((TimeSource.monotonic.now - begun).inSeconds)
+    }
+    ReportRow("enrolments", Double(waits.count) / (time / .seconds(1)), "/s").write(to: console)
+    ReportRow("enrolment, median", waits.quantile(0.5) * 1e3, "ms").write(to: console)
   }
 
   /// Waits for what the meter will see; nothing else runs on this thread.

@@ -3,19 +3,33 @@ import Glibc
 
 /// SIGTERM and SIGINT as something to wait for; the second one ends the process at once.
 public struct StopSignals: Sendable {
+  private let takesHangups: Bool
+
   /// Blocks the signals on this thread and all that it starts.
-  public init() {
-    var set = Self.set
+  ///
+  /// - Parameter takesHangups: whether SIGHUP is one of them, which asks a daemon to look at its files again.
+  public init(takesHangups: Bool = false) {
+    self.takesHangups = takesHangups
+    var set = self.set
     // SAFETY: the set is a local; no old set is asked for.
     unsafe pthread_sigmask(SIG_BLOCK, &set, nil)
   }
 
   /// Waits for one of them and returns which, nil after `cancel`; from then on they end the process.
-  public func wait() -> Int32? {
-    var set = Self.set
+  ///
+  /// - Parameter reload: called at every SIGHUP, which does not end the wait.
+  public func wait(reload: () -> Void = {}) -> Int32? {
+    var set = self.set
     var signal: Int32 = 0
-    // SAFETY: both are locals.
-    while unsafe sigwait(&set, &signal) != 0 {}
+    while true {
+      // SAFETY: both are locals.
+      guard unsafe sigwait(&set, &signal) == 0 else { continue }
+      if signal != SIGHUP { break }
+      reload()
+    }
+    // A request to look at files again ends nothing, least of all a stop.
+    unsafe sigdelset(&set, SIGHUP)
+    // SAFETY: the set is a local; no old set is asked for.
     unsafe pthread_sigmask(SIG_UNBLOCK, &set, nil)
     return signal == SIGUSR1 ? nil : signal
   }
@@ -31,11 +45,12 @@ public struct StopSignals: Sendable {
   /// Ends the wait from another thread: there is nothing left to wait for.
   public func cancel() { kill(getpid(), SIGUSR1) }
 
-  private static var set: sigset_t {
+  private var set: sigset_t {
     var set = sigset_t()
     // SAFETY: the set is a local.
     unsafe sigemptyset(&set)
     for signal in [SIGTERM, SIGINT, SIGUSR1] { unsafe sigaddset(&set, signal) }
+    if takesHangups { unsafe sigaddset(&set, SIGHUP) }
     return set
   }
 }

@@ -17,12 +17,10 @@ public final class CertificateAuthority: Sendable {
   private let key: PrivateKey
   private let time: TimeSource
   private let clientLifetime: Duration
-  private let state: Mutex<State>
-
-  private struct State {
-    let registry: any ClientRegistry
-    var list: ClientList
-  }
+  /// Held while a record is decided on and made durable.
+  private let registry: Mutex<any ClientRegistry>
+  /// What is durable; never held while the disk is waited for, so that whoever asks is answered.
+  private let known: Mutex<ClientList>
 
   private static func days(_ count: Int) -> Duration { .seconds(count * 86_400) }
 
@@ -39,7 +37,11 @@ public final class CertificateAuthority: Sendable {
   ) throws(TransportError) -> CertificateAuthority {
     try DurableFile.makeFolder(folder)
     guard try DurableFile.read("\(folder)/ca.crt") == nil else {
-      throw .file(path: "\(folder)/ca.crt", reason: "there is an authority already; keep it")
+      throw .file(
+        path: "\(folder)/ca.crt",
+        reason:
+          "there is a certificate authority already, which clients trust; keep it, or choose another folder"
+      )
     }
     let key = try PrivateKey.generate()
     let now = time.now
@@ -97,7 +99,8 @@ public final class CertificateAuthority: Sendable {
     shown = Mutex(try server(time.now))
     var list = ClientList()
     for record in try registry.records() { list.apply(record) }
-    state = Mutex(State(registry: registry, list: list))
+    self.registry = Mutex(registry)
+    known = Mutex(list)
   }
 
   /// What the server shows.
@@ -179,7 +182,7 @@ extension CertificateAuthority {
   public func redeem(secret: [UInt8], request: [UInt8]) throws(TransportError) -> Certificate {
     let hash = Digest.sha256(of: secret).description
     // Whoever has no token is turned away before anything of his is parsed.
-    guard state.withLock({ $0.list.tokens[hash] }) != nil else {
+    guard known.withLock({ $0.tokens[hash] }) != nil else {
       throw .token("unknown to this server")
     }
     let request = try CertificateRequest(der: request)
@@ -243,8 +246,8 @@ extension CertificateAuthority {
   /// Whether the holder of a certificate, verified by TLS, may come in.
   func admission(_ certificate: Certificate) -> Admission {
     guard certificate.allows(.client) else { return .refused("not the certificate of a client") }
-    return state.withLock { state in
-      guard let client = state.list.clients[certificate.name] else {
+    return known.withLock { list in
+      guard let client = list.clients[certificate.name] else {
         return .refused("no client \(certificate.name) is enrolled here")
       }
       if client.isRevoked { return .refused("the certificate of \(certificate.name) is revoked") }
@@ -271,15 +274,18 @@ extension CertificateAuthority {
     )
   }
 
-  /// Decides on a record under the lock and makes it durable before it counts.
+  /// Decides on a record and makes it durable before it counts; waits for the disk, and for those that
+  /// came before.
   private func record<R: Sendable>(
     _ decide: (ClientList) throws(TransportError) -> sending (RegistryRecord?, R)
   ) throws(TransportError) -> R {
-    try state.withLock { state throws(TransportError) -> R in
-      let (record, result) = try decide(state.list)
+    try registry.withLock { registry throws(TransportError) -> R in
+      let (record, result) = try known.withLock { list throws(TransportError) in
+        try decide(list)
+      }
       if let record {
-        try state.registry.append(record)
-        state.list.apply(record)
+        try registry.append(record)
+        known.withLock { $0.apply(record) }
       }
       return result
     }
@@ -319,7 +325,7 @@ extension CertificateAuthority {
   /// All clients and open tokens, by name.
   public func list() -> [EnrolledClient] {
     let now = time.now
-    let list = state.withLock { $0.list }
+    let list = known.withLock { $0 }
     var found = list.clients.map { name, entry in
       let expiry = Duration.seconds(entry.expiry)
       return EnrolledClient(

@@ -31,7 +31,10 @@ final class FileRegistry: ClientRegistry {
       guard errno == EWOULDBLOCK || errno == EINTR else { break }
       _ = poll(nil, 0, 50)
     }
-    throw .file(path: path, reason: "in use; is the server running? Ask it instead")
+    throw .file(
+      path: path,
+      reason: "in use by another process; is a server running on this folder already?"
+    )
   }
 
   func records() throws(TransportError) -> [RegistryRecord] {

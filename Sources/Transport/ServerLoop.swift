@@ -13,6 +13,8 @@ final class ServerLoop: ConnectionOwner, @unchecked Sendable {
   private var byAge: [PeerID] = []
   private var oldest = 0
   private var lastNumber: UInt64 = 0
+  /// Those whose renewal is under way.
+  private var renewing: Set<PeerID> = []
   /// Told when the last connection has gone; set once the server stops.
   private var whenEmpty: Latch?
 
@@ -123,12 +125,52 @@ final class ServerLoop: ConnectionOwner, @unchecked Sendable {
 
   func control(_ connection: Connection, _ kind: ConnectionFrame, _ body: [UInt8]) {
     // A renewed certificate is too young for the next renewal; the others are asked for once.
-    guard kind == .renew || connection.answersFirst(kind) else {
-      return connection.leave(Goodbye(.violation, "\(kind) was answered already"))
+    guard kind == .renew ? renewing.insert(connection.id).inserted : connection.answersFirst(kind)
+    else { return connection.leave(Goodbye(.violation, "\(kind) was answered already")) }
+    let (authority, id) = (server.authority, connection.id)
+    switch (kind, connection.certificate) {
+    case (.question, _):
+      let body = authority.certificate.der
+      connection.send(Frame(kind: ConnectionFrame.authority.rawValue, body: body))
+    case (.enrol, nil):
+      grant(kind, to: id) { () throws(TransportError) in
+        try authority.redeem(
+          secret: Array(body.prefix(EnrolmentToken.secretBytes)),
+          request: Array(body.dropFirst(EnrolmentToken.secretBytes))
+        )
+      }
+    case (.renew, let present?):
+      grant(kind, to: id) { () throws(TransportError) in
+        try authority.renew(present, request: body)
+      }
+    default: connection.leave(Goodbye(.refused, "\(kind) is not asked for here"))
     }
-    do throws(TransportError) {
-      connection.send(try answer(kind, body, to: connection))
-    } catch {
+  }
+
+  /// Has a certificate made on the thread that waits for the disk; nobody else waits for it.
+  private func grant(
+    _ kind: ConnectionFrame,
+    to peer: PeerID,
+    _ make: @escaping @Sendable () throws(TransportError) -> Certificate
+  ) {
+    server.registrar.submit { [self] in
+      let result = Result { () throws(TransportError) in try make() }
+      loop.submit { [self] in granted(kind, to: peer, result) }
+    }
+  }
+
+  private func granted(
+    _ kind: ConnectionFrame,
+    to peer: PeerID,
+    _ result: Result<Certificate, TransportError>
+  ) {
+    renewing.remove(peer)
+    guard let connection = connections[peer] else { return }
+    switch result {
+    case .success(let made):
+      if kind == .renew { connection.renewed(made) }
+      connection.send(Frame(kind: ConnectionFrame.granted.rawValue, body: made.der))
+    case .failure(let error):
       switch error {
       // What is wrong with this machine is not for strangers, and passes.
       case .system, .file, .tls:
@@ -138,29 +180,6 @@ final class ServerLoop: ConnectionOwner, @unchecked Sendable {
         )
       default: connection.leave(Goodbye(.refused, "\(error)"), reason: .failed("\(error)"))
       }
-    }
-  }
-
-  private func answer(
-    _ kind: ConnectionFrame,
-    _ body: [UInt8],
-    to connection: Connection
-  ) throws(TransportError) -> Frame {
-    let authority = server.authority
-    switch (kind, connection.certificate) {
-    case (.question, _):
-      return Frame(kind: ConnectionFrame.authority.rawValue, body: authority.certificate.der)
-    case (.enrol, nil):
-      let made = try authority.redeem(
-        secret: Array(body.prefix(EnrolmentToken.secretBytes)),
-        request: Array(body.dropFirst(EnrolmentToken.secretBytes))
-      )
-      return Frame(kind: ConnectionFrame.granted.rawValue, body: made.der)
-    case (.renew, let present?):
-      let made = try authority.renew(present, request: body)
-      connection.renewed(made)
-      return Frame(kind: ConnectionFrame.granted.rawValue, body: made.der)
-    default: throw .refused("\(kind) is not asked for here")
     }
   }
 

@@ -8,6 +8,8 @@ final class ServerShared: Sendable {
   private let shown: Mutex<TLSContext>
   let authority: CertificateAuthority
   let onEvent: @Sendable (TransportEvent) -> Void
+  /// The thread that waits for the authority's disk.
+  let registrar: EventLoop
   private let accepted = Atomic<Int>(0)
   private let connections = Atomic<Int>(0)
   private let strangers = Atomic<Int>(0)
@@ -26,11 +28,13 @@ final class ServerShared: Sendable {
     _ configuration: ServerConfiguration,
     _ context: TLSContext,
     _ authority: CertificateAuthority,
+    _ registrar: EventLoop,
     _ onEvent: @escaping @Sendable (TransportEvent) -> Void
   ) {
     self.configuration = configuration
     shown = Mutex(context)
     self.authority = authority
+    self.registrar = registrar
     self.onEvent = onEvent
   }
 

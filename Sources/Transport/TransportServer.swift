@@ -31,7 +31,8 @@ public final class TransportServer: Sendable {
     onEvent: @escaping @Sendable (TransportEvent) -> Void
   ) throws(TransportError) {
     let context = try TLSContext(authority.serverCredentials, isServer: true)
-    let shared = ServerShared(configuration, context, authority, onEvent)
+    let registrar = try EventLoop(time: configuration.time)
+    let shared = ServerShared(configuration, context, authority, registrar, onEvent)
     var loops: [ServerLoop] = []
     for index in 0..<min(max(1, configuration.loops), 255) {
       loops.append(ServerLoop(try EventLoop(time: configuration.time), index: index, shared))
@@ -66,7 +67,7 @@ public final class TransportServer: Sendable {
         )
       }
     } catch {
-      for loop in loops { loop.loop.stop() }
+      for loop in loops.map(\.loop) + [registrar] { loop.stop() }
       throw error
     }
   }
@@ -88,19 +89,28 @@ public final class TransportServer: Sendable {
   private static func watchCertificate(_ shared: ServerShared, on loop: EventLoop) {
     loop.schedule(after: certificateWatch) { [weak loop] in
       guard let loop else { return }
-      do throws(TransportError) {
-        if let renewed = try shared.authority.renewServer() {
-          shared.context = try TLSContext(renewed, isServer: true)
-          if let certificate = renewed.own?.certificate {
-            shared.configuration.onRenewal?(.success(certificate))
-          }
-        }
-      } catch {
-        // The present one has weeks to go: tomorrow again.
-        shared.configuration.onRenewal?(.failure(error))
-      }
+      // Where it fails: the present one has weeks to go, tomorrow again.
+      shared.registrar.submit { lookAtCertificate(shared) }
       watchCertificate(shared, on: loop)
     }
+  }
+
+  /// Shows the certificate that lies in the authority's folder, or a new one where there is none.
+  private static func lookAtCertificate(_ shared: ServerShared) {
+    do throws(TransportError) {
+      guard let renewed = try shared.authority.renewServer() else { return }
+      shared.context = try TLSContext(renewed, isServer: true)
+      if let certificate = renewed.own?.certificate {
+        shared.configuration.onRenewal?(.success(certificate))
+      }
+    } catch {
+      shared.configuration.onRenewal?(.failure(error))
+    }
+  }
+
+  /// Looks at the server's certificate now: new connections see one that was put in its place.
+  public func reloadCertificate() {
+    shared.registrar.submit { [shared] in Self.lookAtCertificate(shared) }
   }
 
   /// Between two looks at the server's certificate.
@@ -152,7 +162,7 @@ public final class TransportServer: Sendable {
     loop.loop.submit { work(loop) }
   }
 
-  /// Makes a client's certificates count no more and closes its connection.
+  /// Makes a client's certificates count no more and closes its connection; waits for the disk.
   ///
   /// - Returns: false where the name is unknown.
   public func revoke(_ name: String) throws(TransportError) -> Bool {
@@ -194,6 +204,8 @@ public final class TransportServer: Sendable {
       return latch
     }
     for latch in latches { latch.wait() }
+    // Its answers are for connections of the loops.
+    shared.registrar.stop()
     for loop in loops { loop.loop.stop() }
     // The loops know the shared state, which must not go on knowing them.
     shared.whenClosing { _, _ in }

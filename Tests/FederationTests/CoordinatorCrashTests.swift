@@ -140,6 +140,32 @@ import WireProtocol
     }
   }
 
+  @Test func `a run that makes steps equal twice goes on as it began, a new one is refused`() throws
+  {
+    let schedule = "policy: \"fedcompass\", clients: 3, normalize: true"
+    let run = try VirtualFederation.run(
+      schedule: schedule,
+      algorithm: "name: \"fednova\", steps: 5, learning_rate: 0.05"
+    )
+    let federation = try VirtualFederation(clients: 3)
+    federation.tell(.submit(ticket: 1, run))
+    guard case .failure(let failure)? = federation.answers[1] else {
+      Issue.record("it was taken in")
+      return
+    }
+    #expect("\(failure)".contains("schedule.normalize"))
+    // As a program took it in that did not refuse it yet.
+    try federation.ledger.commit([.run(id: 1, name: "old", configuration: run.encoded)])
+    try federation.crash()
+    for index in 0..<3 { federation.connect(index) }
+    federation.settleSlowly()
+    while federation.machine.view(of: 1)?.isOver == false, federation.skipToDeadline() {}
+    #expect(federation.machine.view(of: 1)?.state == "completed")
+    let digest = CoordinatorTests.digest(federation)
+    try federation.crash()
+    #expect(CoordinatorTests.digest(federation) == digest)
+  }
+
   @Test func `a model folder that changed under a run ends it in words`() throws {
     let federation = try VirtualFederation(clients: 3)
     federation.tell(.submit(ticket: 1, try VirtualFederation.run()))

@@ -74,6 +74,20 @@ import WireProtocol
     #expect(scene.greatestBlob > Message.longestFrame, "nothing travelled in chunks")
   }
 
+  @Test func `SIGHUP ends nothing and shows a certificate that was made anew`() async throws {
+    let folder = TemporaryFolder()
+    let scene = try await KillScene(folder.path, schedule: "clients: 3", rounds: 6)
+    let certificate = "\(folder.path)/server/authority/server.crt"
+    try LedgerFile.damage(certificate, removes: true)
+    let number = try await scene.submit()
+    #expect(Glibc.kill(scene.server.process, SIGHUP) == 0)
+    while LedgerFile.size(certificate) == nil { await Task.yield() }
+    try await scene.end(of: number)
+    #expect(try await scene.state(of: number) == "completed")
+    #expect(scene.server.kill(SIGTERM) == 0)
+    scene.stop()
+  }
+
   /// Kills the server again and again, through as many runs as that takes.
   private func kill(
     _ scene: KillScene,

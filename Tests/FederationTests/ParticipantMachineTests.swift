@@ -97,7 +97,7 @@ import WireProtocol
   }
 
   static func kept(_ actions: [ParticipantAction]) -> KeptVersion? {
-    actions.compactMap { if case .keep(let version) = $0 { version } else { nil } }.last
+    actions.compactMap { if case .keep(let version) = $0 { version() } else { nil } }.last
   }
 
   static func order(_ actions: [ParticipantAction]) -> TrainingOrder? {

@@ -72,6 +72,9 @@ final class VirtualFederation {
   static func run(
     rounds: Int = 4,
     schedule: String = "clients: 3",
+    algorithm: String = """
+    name: "fedkseed", seeds: 64, steps: 5, learning_rate: 0.002, clip: 50
+    """,
     more: String = ""
   ) throws -> RunConfiguration {
     try RunConfiguration(
@@ -79,9 +82,7 @@ final class VirtualFederation {
         """
         {
           name: "test", model: "none", rounds: \(rounds), seed: 5,
-          algorithm: {
-            name: "fedkseed", seeds: 64, steps: 5, learning_rate: 0.002, clip: 50,
-          },
+          algorithm: { \(algorithm) },
           schedule: { \(schedule) }, \(more)
         }
         """.utf8

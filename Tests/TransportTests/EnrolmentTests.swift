@@ -75,6 +75,52 @@ struct EnrolmentTests {
     server.server.shutdown(retryAfter: nil)
   }
 
+  @Test func `while the disk of the authority is waited for, everybody else is served`()
+    async throws
+  {
+    let folder = TemporaryFolder()
+    let made = try CertificateAuthority.create(in: "\(folder.path)/authority")
+    let key = try PrivateKey(pem: try DurableFile.text("\(folder.path)/authority/ca.key"))
+    let registry = SlowRegistry()
+    let authority = try CertificateAuthority(
+      certificate: made.certificate,
+      key: key,
+      server: { _ throws(TransportError) in made.serverCredentials },
+      registry: registry,
+      time: .wall,
+      clientLifetime: .seconds(3600)
+    )
+    // One loop: who waits on it keeps all others waiting.
+    let server = try LoopbackServer(authority, in: folder, loops: 1)
+    let (alice, bob) = (try server.enrol("alice"), try server.enrol("bob"))
+    let token = try authority.issueToken(name: "carol", addresses: [server.address]).text
+    let events = EventQueue()
+    let first = try server.client(alice, events: events)
+    first.connect()
+    _ = await events.connected()
+    registry.block()
+    let joining = try EventLoop()
+    let joined = Latch()
+    joining.submit {
+      _ = try? ClientIdentity.join(token: token, folder: "\(folder.path)/carol")
+      joined.open()
+    }
+    await until { registry.isWaiting }
+    // Those who are there are heard, and others come in.
+    first.send(kind: 20, body: [7])
+    #expect(await server.events.received().body == [7])
+    let second = try server.client(bob, events: events)
+    second.connect()
+    _ = await events.connected()
+    #expect(authority.list().map(\.standing) == [.enrolled, .enrolled, .invited])
+    registry.release()
+    joined.wait()
+    #expect(authority.list().map(\.standing) == [.enrolled, .enrolled, .enrolled])
+    for client in [first, second] { client.stop() }
+    joining.stop()
+    server.server.shutdown(retryAfter: nil)
+  }
+
   @Test func `a revoked token is refused`() async throws {
     let server = try LoopbackServer()
     let token = try server.authority.issueToken(name: "dora", addresses: [server.address])
@@ -196,6 +242,28 @@ struct EnrolmentTests {
       }
       #expect(text.contains(words), "\(text)")
     }
+  }
+}
+
+/// A registry whose disk takes as long as a test wants.
+final class SlowRegistry: ClientRegistry {
+  private let gate = Mutex<(isBlocked: Bool, isWaiting: Bool)>((false, false))
+  private let latch = Latch()
+
+  var isWaiting: Bool { gate.withLock { $0.isWaiting } }
+
+  func block() { gate.withLock { $0.isBlocked = true } }
+
+  func release() { latch.open() }
+
+  func records() throws(TransportError) -> [RegistryRecord] { [] }
+
+  func append(_ record: RegistryRecord) throws(TransportError) {
+    let isBlocked = gate.withLock { gate in
+      gate.isWaiting = gate.isBlocked
+      return gate.isBlocked
+    }
+    if isBlocked { latch.wait() }
   }
 }
 

@@ -1,4 +1,5 @@
 // Apache-2.0.
+import Glibc
 import Telemetry
 import TestSupport
 import Testing
@@ -98,6 +99,13 @@ struct RevocationTests {
     #expect(next.validUntil > first.validUntil)
     let kept = try DurableFile.text("\(server.folder.path)/authority/server.crt")
     #expect(try Certificate(pem: kept).serial == next.serial)
+    // Asked to look again, it shows what lies there: nothing new, then a new one for one that is gone.
+    server.server.reloadCertificate()
+    #expect(try shown() == next.serial)
+    #expect(unsafe unlink("\(server.folder.path)/authority/server.crt") == 0)
+    server.server.reloadCertificate()
+    await until { server.authority.serverCredentials.own?.certificate.serial != next.serial }
+    await until { (try? shown()) == server.authority.serverCredentials.own?.certificate.serial }
     let events = EventQueue()
     let client = try server.client(try server.enrol("erin"), events: events)
     client.connect()

@@ -87,4 +87,6 @@ private let payloadMethods = [
   ),
   PayloadMethod("ferret", ["coordinates": .integer(16), "code": .string("fixed16")]),
   PayloadMethod("ferret", ["coordinates": .integer(16), "code": .string("sign")]),
+  PayloadMethod("fedpipe"),
+  PayloadMethod("fedpipe", ["codec": .string("block4"), "minimum_rank": .integer(2)]),
 ]
