@@ -113,7 +113,7 @@ extension RandomStream {
 
 extension Duration {
   /// So many seconds to the nanosecond: coarse enough that no mathematics library decides an order.
-  fileprivate static func virtual(_ seconds: Double) -> Duration {
+  static func virtual(_ seconds: Double) -> Duration {
     .nanoseconds(Int64(min(seconds, 9e9) * 1e9))
   }
 }

@@ -41,6 +41,8 @@ public struct SimulatedFederation {
     public var tasks: Int { record.tasks.count }
     /// What a report tells.
     public let record: RunRecord
+    /// Whether all rounds were run; otherwise time was over, or what was wanted was reached.
+    public var isComplete: Bool { view.state == RunState.completed.rawValue }
   }
 
   let work: any SimulatedWork
@@ -67,6 +69,10 @@ public struct SimulatedFederation {
   private var recorder = RunRecorder()
   private var refusal: String?
   private var isOver = false
+  /// Whether the simulation ended before its run.
+  private var isCut = false
+  private var isEnough: ((RoundReport) -> Bool)?
+  private let limit: Duration?
 
   /// The number of the one run.
   private static var run: UInt32 { 1 }
@@ -99,6 +105,7 @@ public struct SimulatedFederation {
     self.configuration = configuration
     self.hooks = hooks
     devices = DeviceModel(settings.devices, key: configuration.runKey)
+    limit = settings.seconds > 0 ? .virtual(settings.seconds) : nil
     clients = ClientPool(count: work.clientCount)
     let recorder = recorder
     queue = try WorkQueue(work, workers: workers ?? settings.workers, journal: journal) { count in
@@ -107,15 +114,21 @@ public struct SimulatedFederation {
     machine = try CoordinatorMachine(software: "fedsim")
   }
 
-  /// Runs to the end of the run.
+  /// Runs to the end of the run, or of the virtual seconds that its file allows.
   ///
-  /// - Throws: `SimulationError` where the run does not complete; `CodecError` where a message is not
+  /// - Parameter isEnough: asked about every version; the simulation ends with one it says yes to.
+  /// - Throws: `SimulationError` where the run fails; `CodecError` where a message is not
   ///   understood, which is a defect.
-  public mutating func run() throws -> Outcome {
+  public mutating func run(until isEnough: ((RoundReport) -> Bool)? = nil) throws -> Outcome {
+    self.isEnough = isEnough
     try perform(machine.start(now: now))
     try tell(.submit(ticket: 1, configuration))
     try welcome()
     while !isOver, let (time, event) = events.removeFirst() {
+      if let limit, time > limit {
+        (now, isCut) = (limit, true)
+        break
+      }
       now = max(now, time)
       recorder.now = now
       try happen(event)
@@ -124,10 +137,11 @@ public struct SimulatedFederation {
     guard let view = machine.view(of: Self.run) else {
       throw SimulationError.failed(refusal ?? "it was not accepted")
     }
-    guard view.isOver else { throw SimulationError.stuck(view.detail) }
-    guard view.state == RunState.completed.rawValue else {
+    guard view.isOver || isCut else { throw SimulationError.stuck(view.detail) }
+    guard view.state == RunState.completed.rawValue || isCut && !view.isOver else {
       throw SimulationError.failed(view.detail)
     }
+    recorder.now = now
     let record = recorder.record(configuration, view, clients: clients.count)
     return Outcome(view: view, duration: now, record: record)
   }
@@ -332,6 +346,7 @@ public struct SimulatedFederation {
       at: now
     )
     hooks.onReport(report, costs.removeValue(forKey: report.round))
+    if !isOver, isEnough?(report) == true { (isOver, isCut) = (true, true) }
   }
 
   /// Counts the frames that nobody has asked about yet.

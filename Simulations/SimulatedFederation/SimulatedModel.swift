@@ -29,12 +29,14 @@ public struct SimulatedModel: SimulatedWork {
 
   /// The model and data of a run whose paths are resolved.
   ///
+  /// - Parameter loaded: the model of another run that asks for the same one, its frozen features with
+  ///   it; read anew where nil.
   /// - Throws: `SimulationError`, `FineTuningError` or `DatasetError`.
-  public init(_ configuration: RunConfiguration) throws {
+  public init(_ configuration: RunConfiguration, loaded: LoadedModel? = nil) throws {
     guard let settings = configuration.simulation else {
       throw SimulationError.configuration("the run file has no simulation object")
     }
-    model = try LoadedModel(ModelRequest(configuration, featureBytes: Self.featureBytes))
+    model = try loaded ?? LoadedModel(ModelRequest(configuration, featureBytes: Self.featureBytes))
     base = model.baseDigest
     blocks = model.blocks
     key = configuration.runKey

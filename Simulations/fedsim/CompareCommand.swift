@@ -13,40 +13,37 @@ let compareCommand = Command(
   "compare",
   "Simulate runs one after another and write one page that compares them.",
   operands: [
-    Operand("RUN.json5", "Run files with a simulation object.", isRepeated: true)
+    Operand(
+      "RUN.json5",
+      "Run files with a simulation object, or tasks of methods.",
+      isRepeated: true
+    )
   ],
   options: [
     .value("out", "FILE.html", "The page (comparison.html); FILE.csv and FILE.json lie beside it."),
     .value("title", "TEXT", "Its title."),
     .value("target", "NUMBER", "A value of the metric to be reached; may be repeated."),
     .value("seeds", "N,N,…", "Seeds: each run under all of them, the page shows medians."),
+    .value("only", "NAME", "Methods whose names contain NAME; may be repeated."),
     .value("workers", "N", "Threads that train clients; changes no bit of the result."),
     .value("set", "KEY=VALUE", "Another value of a key in all runs."),
   ],
   notes: """
     Runs of one simulation.clients, speed and seed meet identical luck, so what differs is what you
-    changed. Time is virtual. The page needs nothing from elsewhere.
+    changed. A task file, as fedsim frontier takes it, is as many runs as it has methods. Time is
+    virtual. The page needs nothing from elsewhere.
     """
 ) { arguments, console in
   var runs: [[RunRecord]] = []
   var views: [JSONValue] = []
   let changes = try arguments.changes()
-  let seeds = try arguments.value("seeds").map(seeds)
-  for path in arguments.operands {
+  let seeds = try arguments.seeds()
+  for run in try arguments.runs() {
     var repetitions: [RunRecord] = []
-    for seed in seeds ?? [nil] {
-      let configuration: RunConfiguration
-      do {
-        let own = try seed.map { try RunFile.Change("seed=\($0)") }
-        configuration = try RunFile.read(path, changing: changes + (own.map { [$0] } ?? [])) {
-          console.note($0)
-        }
-      } catch {
-        throw CommandFailure("\(path): \(error)", code: .usage)
-      }
+    for seed in seeds {
       let outcome = try simulate(
-        configuration,
-        workers: try arguments.integer("workers", in: 1...1024),
+        try run.simulated(changes, seed: seed) { console.note($0) },
+        workers: try arguments.workers(),
         console
       )
       repetitions.append(outcome.record)
@@ -75,20 +72,10 @@ let compareCommand = Command(
   return .ok
 }
 
-private func seeds(_ text: String) throws(CommandFailure) -> [UInt64?] {
-  try text.split(separator: ",", omittingEmptySubsequences: false).map {
-    word throws(CommandFailure) in
-    guard let seed = UInt64(word), seed <= Int.max else {
-      throw .usage("--seeds: whole numbers with commas between, not \(text)")
-    }
-    return seed
-  }
-}
-
 /// The command as it was given, for the foot of the page.
 private func words(_ arguments: Arguments) -> String {
   var words = ["fedsim", "compare"] + arguments.operands
-  for option in ["seeds", "target", "set"] {
+  for option in ["seeds", "target", "only", "set"] {
     for value in arguments.allValues(option) { words.append("--\(option) '\(value)'") }
   }
   return words.joined(separator: " ")

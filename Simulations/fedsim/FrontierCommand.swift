@@ -21,18 +21,21 @@ let frontierCommand = Command(
     .value("workers", "N", "Threads that train clients; changes no bit of the result."),
     .flag("add", "Keep what FILE.json has of these tasks already, and measure the rest."),
     .value("embed", "FILE.swift", "Write the table as source, as the programs carry it."),
+    .value("seeds", "N,N,…", "Seeds: each method under all of them, the table has medians."),
     .value("rounds", "N", "Rounds of every method, for a quick look."),
     .value("only", "NAME", "Methods whose names contain NAME; may be repeated."),
   ],
   notes: """
     A task file holds name, note, run (a run file without algorithm and rounds) and methods: each a
-    name and the keys of the run file it sets. Methods that differ in nothing that the model and its
+    name and the keys of the run file it sets. With search: {factors: [0.3, 1, 3], seed: 101, rounds:
+    10} each method's learning rate is first tried times each factor under that seed. Methods that differ in nothing that the model and its
     data depend on share both. Bytes are those of frames, the mean over clients and rounds but the
     first, which carries the offer of the run.
     """
 ) { arguments, console in
   let rounds = try arguments.integer("rounds", in: 1...RunConfiguration.maximumRounds)
   let wanted = arguments.allValues("only")
+  let seeds = try arguments.seeds()
   let files = try arguments.operands.map { path in
     do { return try FrontierFile(path, rounds: rounds) } catch {
       throw CommandFailure("\(path): \(error)", code: .usage)
@@ -57,7 +60,8 @@ let frontierCommand = Command(
         methods: methods.compactMap { $0 }
       )
     }
-    let command = "fedsim frontier " + arguments.operands.joined(separator: " ")
+    let options = arguments.value("seeds").map { " --seeds \($0)" } ?? ""
+    let command = "fedsim frontier " + arguments.operands.joined(separator: " ") + options
     let figures = zip(files, tasks).map { $0.figure($1) }
     try ModelFolder.write(
       Array(FrontierPage(figures, command: command).html.utf8),
@@ -70,147 +74,26 @@ let frontierCommand = Command(
     }
   }
   for (task, file) in files.enumerated() {
-    var bench = FrontierBench(
-      workers: try arguments.integer("workers", in: 1...1024),
-      console: console
-    )
-    for (index, method) in file.methods.enumerated() where measured[task][index] == nil {
-      guard wanted.isEmpty || wanted.contains(where: method.name.contains) else { continue }
-      measured[task][index] = try bench.measure(method.name, method.configuration)
-      // A table of many runs is not lost with the last one.
-      try write()
+    var bench = FrontierBench(workers: try arguments.workers(), console: console)
+    let missing = file.methods.indices.filter { index in
+      measured[task][index] == nil
+        && (wanted.isEmpty || wanted.contains(where: file.methods[index].name.contains))
+    }
+    // Seed by seed and not method by method, so that the model is read once.
+    let factors = try bench.factors(missing.map { file.methods[$0] }, of: file)
+    var found = missing.map { _ in [Frontier.Method]() }
+    for seed in seeds {
+      for (place, index) in missing.enumerated() {
+        let method = file.methods[index]
+        let run = try method.configuration(seed: seed, factor: factors[place])
+        found[place].append(try bench.measure(method.name, run))
+        measured[task][index] = Frontier.Method(median: found[place])
+        // A table of many runs is not lost with the last one.
+        try write()
+      }
     }
   }
   try write()
   console.write("\(out) written, \(stem).json beside it")
   return .ok
-}
-
-/// A task of a frontier as its file describes it.
-private struct FrontierFile {
-  let name: String
-  let note: String
-  let methods: [(name: String, configuration: RunConfiguration)]
-
-  init(_ path: String, rounds: Int?) throws {
-    let bytes = try ModelFolder.bytes(path, limit: RunConfiguration.maximumBytes)
-    let file = JSONField(try RunConfiguration.syntax(json5: bytes), path: "")
-    name = try file["name"].string()
-    note = try file["note"].string(default: "")
-    let shared = try file["run"].members().map { JSONValue.Member($0.key, $0.field.value ?? .null) }
-    let folder =
-      "/" + RunFile.absolute(path).split(separator: "/").dropLast().joined(separator: "/")
-    methods = try file["methods"].items().map { method in
-      let name = try method["name"].string()
-      var members = shared
-      for (key, field) in try method.members() {
-        // A scheme says what trains in place of the patterns.
-        members.removeAll { $0.key == key || key == "scheme" && $0.key == "trainable" }
-        members.append(JSONValue.Member(key, field.value ?? .null))
-      }
-      if let rounds {
-        members.removeAll { $0.key == "rounds" }
-        members.append(JSONValue.Member("rounds", .integer(Int64(rounds))))
-      }
-      return (name, try RunConfiguration(.object(members)).resolved(against: folder))
-    }
-  }
-
-  var isAccuracy: Bool { methods.allSatisfy { $0.configuration.labels != nil } }
-
-  func figure(_ task: Frontier.Task) -> FrontierFigure {
-    FrontierFigure(
-      task: name,
-      metric: isAccuracy ? "held-out accuracy" : "held-out loss",
-      note: note,
-      methods: task.methods.map(\.figure)
-    )
-  }
-}
-
-/// Runs methods one after the other, on one model as long as they agree on it.
-private struct FrontierBench {
-  let workers: Int?
-  let console: Console
-  private var work: (of: [JSONValue?], model: SimulatedModel)?
-
-  init(workers: Int?, console: Console) {
-    self.workers = workers
-    self.console = console
-  }
-
-  mutating func measure(
-    _ name: String,
-    _ configuration: RunConfiguration
-  ) throws -> Frontier.Method {
-    let json = configuration.json
-    let needed = [
-      "model", "task", "trainable", "scheme", "frozen", "data", "seed", "head_seed", "simulation",
-    ]
-    .map { json[$0] }
-    let model: SimulatedModel
-    if let work, work.of == needed {
-      model = work.model
-    } else {
-      // The old one goes before the new one comes.
-      work = nil
-      model = try SimulatedModel(configuration)
-      work = (needed, model)
-    }
-    let progress = ProgressLine(console)
-    defer { progress.finish() }
-    var curve: [Frontier.Point] = []
-    var traffic: [RoundReport.Traffic] = []
-    var federation = try SimulatedFederation(
-      configuration,
-      work: model,
-      workers: workers,
-      hooks: SimulationHooks(
-        log: Log(minimum: .warning) { progress.note($0) },
-        onReport: { report, bytes in
-          func note(_ round: Int, _ score: VersionScore?) {
-            guard let value = score.map({ $0.accuracy ?? $0.loss }) else { return }
-            curve.append(Frontier.Point(round: round, value: value))
-          }
-          if curve.isEmpty { note(0, report.before) }
-          note(Int(report.round), report.after)
-          if report.round > 1, let bytes { traffic.append(bytes) }
-        },
-        onProgress: { progress.update($0) }
-      )
-    )
-    let outcome = try federation.run()
-    let count = Double(max(1, traffic.count))
-    let method = Frontier.Method(
-      name: name,
-      algorithm: configuration.algorithm.json,
-      parameters: model.model.parameterCount,
-      isAdapter: configuration.scheme?.contains("lora") ?? false,
-      up: traffic.reduce(0) { $0 + $1.up } / count,
-      down: traffic.reduce(0) { $0 + $1.down } / count,
-      rounds: configuration.rounds,
-      steps: configuration.algorithm.steps,
-      curve: curve
-    )
-    let end = curve.last.map { "\($0.value)" } ?? "–"
-    progress.note(
-      "\(name): \(end) after \(outcome.view.round) rounds, \(Int(method.up)) B up, "
-        + "\(Int(method.down)) B down"
-    )
-    return method
-  }
-}
-
-extension Frontier.Method {
-  fileprivate var figure: FrontierFigure.Method {
-    FrontierFigure.Method(
-      name: name,
-      group: !needsGradients ? 0 : !growsWithModel ? 1 : isAdapter ? 2 : 3,
-      up: up,
-      down: down,
-      rounds: rounds,
-      steps: steps,
-      curve: curve.map { ($0.round, $0.value) }
-    )
-  }
 }

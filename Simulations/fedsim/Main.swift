@@ -5,6 +5,7 @@ import CommandLineTool
 let commands: [Command] = [
   runCommand,
   compareCommand,
+  tuneCommand,
   frontierCommand,
   scheduleCommand,
 ]

@@ -46,7 +46,7 @@ let runCommand = Command(
   var federation = try SimulatedFederation(
     configuration,
     work: work,
-    workers: try arguments.integer("workers", in: 1...1024),
+    workers: try arguments.workers(),
     journal: journal,
     hooks: SimulationHooks(
       log: Log(minimum: arguments.isSet("verbose") ? .info : .warning) { progress.note($0) },
@@ -127,7 +127,7 @@ private func report(
     )
   case .text:
     console.write(
-      "run \(view.state): \(view.round) rounds, \(outcome.tasks) tasks, "
+      "run \(outcome.isComplete ? view.state : "ended by simulation.seconds"): \(view.round) rounds, \(outcome.tasks) tasks, "
         + "\(decimal(outcome.duration.inSeconds, 1)) virtual seconds in \(decimal(seconds, 1)) s"
     )
     if let digest = view.digest { console.write("digest \(digest)") }
@@ -135,6 +135,9 @@ private func report(
 }
 
 extension Arguments {
+  /// The threads of `--workers`.
+  func workers() throws(CommandFailure) -> Int? { try integer("workers", in: 1...1024) }
+
   /// Other values of keys that `--seed` and `--set` give.
   func changes() throws(FederationError) -> [RunFile.Change] {
     var changes: [RunFile.Change] = []

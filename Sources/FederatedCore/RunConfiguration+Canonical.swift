@@ -114,13 +114,14 @@ extension EvaluationSection {
 
 extension SimulationSection {
   fileprivate var json: JSONValue {
-    .object([
+    let members: [JSONValue.Member] = [
       .init("clients", .integer(Int64(clients))),
       .init("data", .string(data)),
       .init("partition", .object(partitionMembers)),
       .init("workers", .integer(Int64(workers))),
       .init("devices", devices.json),
-    ])
+    ]
+    return .object(seconds > 0 ? members + [.init("seconds", .number(seconds))] : members)
   }
 
   private var partitionMembers: [JSONValue.Member] {

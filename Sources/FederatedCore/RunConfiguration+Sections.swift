@@ -135,8 +135,10 @@ public struct SimulationSection: Sendable, Equatable {
   public let workers: Int
   /// How fast, connected and reliable they are.
   public let devices: DeviceSection
+  /// Virtual seconds after which the simulation ends, whatever its rounds; 0 for no end.
+  public let seconds: Double
 
-  static let keys = ["clients", "data", "partition", "workers", "devices"]
+  static let keys = ["clients", "data", "partition", "workers", "devices", "seconds"]
   static let partitionKeys = ["kind", "alpha", "field", "shards_per_client"]
   /// Partitions, each with the keys that it alone reads.
   static let partitions: [(kind: String, keys: [String])] = [
@@ -166,5 +168,6 @@ public struct SimulationSection: Sendable, Equatable {
     samples = try parts.integer("examples", in: 1...(1 << 24), standard: 16)
     workers = try section.integer("workers", in: 1...1024, standard: 1)
     devices = try DeviceSection(section.section("devices", known: DeviceSection.keys))
+    seconds = try section.number("seconds", in: 0...1e12, standard: 0)
   }
 }

@@ -43,8 +43,18 @@ public enum RunFile {
   ) throws -> RunConfiguration {
     let bytes = try ModelFolder.bytes(path, limit: RunConfiguration.maximumBytes)
     let written = try RunConfiguration.syntax(json5: bytes)
-    let changed = changes.reduce(written) { $0.changing($1.path[...], to: $1.value) }
     let folder = folder(of: absolute(path))
+    return try configuration(of: written, changing: changes, in: folder, note: note)
+  }
+
+  /// The configuration of what a run file says, its relative paths placed in `folder`; as `read`.
+  public static func configuration(
+    of written: JSONValue,
+    changing changes: [Change] = [],
+    in folder: String,
+    note: (String) -> Void = { _ in }
+  ) throws -> RunConfiguration {
+    let changed = changes.reduce(written) { $0.changing($1.path[...], to: $1.value) }
     guard let importance = changed[ImportanceSection.key] else {
       return try RunConfiguration(changed).resolved(against: folder)
     }

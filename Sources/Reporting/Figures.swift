@@ -9,9 +9,9 @@ struct Figures {
   private static let width = 560.0
   private static let height = 300.0
   private static let left = 52.0
-  private static let right = 12.0
+  private static let right = 24.0
   private static let top = 12.0
-  private static let bottom = 40.0
+  private static let bottom = 44.0
 
   var metricName: String { accuracy ? "held-out accuracy" : "held-out loss" }
 
@@ -37,7 +37,7 @@ struct Figures {
       points.map(\.1),
       to: Self.top...(Self.height - Self.bottom),
       isFlipped: true
-    )
+    ).rounded(5)
     var drawing = Drawing(width: Self.width, height: Self.height)
     Self.axes(&drawing, across, up, axis)
     for (index, points) in series.enumerated() {
@@ -50,16 +50,42 @@ struct Figures {
     return drawing.element(label: "\(metricName) against \(axis)")
   }
 
-  /// Contributions by how many versions late they were.
+  /// Shares of the contributions by how many versions late they were, in bins that double.
   func staleness() -> String {
-    let counts = runs.map(\.ageCounts)
-    return bars(counts.map { $0.map(Double.init) }, axis: "versions late", unit: "contributions")
+    let binned = runs.map { run in
+      var bins: [Double] = []
+      let sum = Double(max(1, run.ageCounts.reduce(0, +)))
+      for (age, count) in run.ageCounts.enumerated() {
+        let bin = Self.bin(of: age)
+        while bins.count <= bin { bins.append(0) }
+        bins[bin] += 100 * Double(count) / sum
+      }
+      return bins
+    }
+    return bars(
+      binned,
+      labels: (0..<(binned.map(\.count).max() ?? 0)).map(Self.binName),
+      axis: "versions late (3+: 3 and 4; bins double)",
+      unit: "% of contributions"
+    )
+  }
+
+  /// 0, 1, 2, 3 to 4, 5 to 8 and so on.
+  static func bin(of age: Int) -> Int {
+    age <= 2 ? age : Int.bitWidth - (age - 1).leadingZeroBitCount + 1
+  }
+
+  private static func binName(_ bin: Int) -> String {
+    bin <= 2 ? "\(bin)" : "\(1 << (bin - 2) + 1)+"
   }
 
   /// Tasks done by each client.
   func participation() -> String {
-    bars(
+    let columns = runs.map(\.clients).max() ?? 0
+    let stride = max(1, (columns + 11) / 12)
+    return bars(
       runs.map { $0.participation.sorted(by: >).map(Double.init) },
+      labels: (0..<columns).map { $0 % stride == 0 ? "\($0 + 1)" : "" },
       axis: "clients, busiest first",
       unit: "tasks"
     )
@@ -80,7 +106,7 @@ struct Figures {
     for tick in across.ticks(6) {
       let x = across.place(tick)
       drawing.line(x, top, x, height - bottom, "grid")
-      drawing.text(x, height - bottom + 16, "middle", short(tick))
+      drawing.text(x, height - bottom + 17, "middle", short(tick))
     }
     drawing.text(width / 2, height - 6, "middle", "seconds; a row a client, a shade a version")
     for task in tasks where task.end <= end {
@@ -88,7 +114,8 @@ struct Figures {
       drawing.bar(
         x,
         top + Double(task.client) * rowHeight + 1,
-        across.place(task.end) - x - 0.6,
+        // Room between tasks where they are wide enough to be told apart.
+        across.place(task.end) - x - (across.place(task.end) - x > 3 ? 0.6 : 0),
         rowHeight - 2,
         "band b\(task.base % 6)",
         title:
@@ -98,7 +125,12 @@ struct Figures {
     return drawing.element(label: "work of the clients of \(run.name) over time")
   }
 
-  private func bars(_ series: [[Double]], axis: String, unit: String) -> String {
+  private func bars(
+    _ series: [[Double]],
+    labels: [String],
+    axis: String,
+    unit: String
+  ) -> String {
     let columns = series.map(\.count).max() ?? 0
     guard columns > 0 else { return Self.nothing("nothing to count") }
     let across = Scale(
@@ -109,9 +141,13 @@ struct Figures {
       [0] + series.flatMap { $0 },
       to: Self.top...(Self.height - Self.bottom),
       isFlipped: true
-    )
+    ).rounded(5)
     var drawing = Drawing(width: Self.width, height: Self.height)
-    Self.axes(&drawing, across, up, axis, wholeTicks: true)
+    Self.frame(&drawing, up, "\(unit), by \(axis)")
+    for (column, label) in labels.enumerated() where !label.isEmpty {
+      let x = across.place(Double(column))
+      drawing.text(x, Self.height - Self.bottom + 17, "middle", label)
+    }
     let slot = (across.place(1) - across.place(0)) * 0.9
     let width = slot / Double(series.count)
     for (run, values) in series.enumerated() {
@@ -133,16 +169,20 @@ struct Figures {
     _ drawing: inout Drawing,
     _ across: Scale,
     _ up: Scale,
-    _ name: String,
-    wholeTicks: Bool = false
+    _ name: String
   ) {
+    frame(&drawing, up, name)
+    for tick in across.ticks(6) {
+      drawing.text(across.place(tick), height - bottom + 17, "middle", short(tick))
+    }
+  }
+
+  /// The axes without what is written along the lower one.
+  private static func frame(_ drawing: inout Drawing, _ up: Scale, _ name: String) {
     for tick in up.ticks(5) {
       let y = up.place(tick)
       drawing.line(left, y, width - right, y, "grid")
       drawing.text(left - 6, y + 4, "end", short(tick))
-    }
-    for tick in across.ticks(6) where !wholeTicks || tick == tick.rounded() {
-      drawing.text(across.place(tick), height - bottom + 16, "middle", short(tick))
     }
     drawing.line(left, height - bottom, width - right, height - bottom, "axis")
     drawing.text(width / 2, height - 6, "middle", name)

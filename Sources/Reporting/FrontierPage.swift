@@ -12,8 +12,10 @@ public struct FrontierFigure: Sendable {
     public let up: Double, down: Double
     /// Rounds, and local steps of each.
     public let rounds: Int, steps: Int
-    /// Round and metric, the base first.
+    /// Round and metric, the base first; of several seeds the median.
     public let curve: [(round: Int, value: Double)]
+    /// The metric at the end under each seed.
+    public let ends: [Double]
 
     /// A method.
     public init(
@@ -23,7 +25,8 @@ public struct FrontierFigure: Sendable {
       down: Double,
       rounds: Int,
       steps: Int,
-      curve: [(round: Int, value: Double)]
+      curve: [(round: Int, value: Double)],
+      ends: [Double] = []
     ) {
       self.name = name
       self.group = group
@@ -32,6 +35,7 @@ public struct FrontierFigure: Sendable {
       self.rounds = rounds
       self.steps = steps
       self.curve = curve
+      self.ends = ends
     }
   }
 
@@ -58,9 +62,9 @@ public struct FrontierFigure: Sendable {
   private static let width = 640.0
   private static let height = 340.0
   private static let left = 52.0
-  private static let right = 24.0
+  private static let right = 52.0
   private static let top = 14.0
-  private static let bottom = 40.0
+  private static let bottom = 44.0
 
   /// The last value of each method against what it sends a round.
   var points: String {
@@ -72,19 +76,30 @@ public struct FrontierFigure: Sendable {
       to: Self.left...(Self.width - Self.right),
       isLogarithmic: true
     )
-    let up = scale(dots.map(\.y))
+    let up = scale(dots.map(\.y) + methods.flatMap(\.ends))
     var drawing = canvas(across, up, "bytes a client sends a round")
+    var labels = LabelPlacer(rows: 12...(Self.height - Self.bottom + 4))
     for dot in dots {
       let method = methods[dot.index]
+      let (x, y) = (across.place(dot.x), up.place(dot.y))
+      if let least = method.ends.min(), let most = method.ends.max() {
+        drawing.path(
+          [(x, up.place(least)), (x, up.place(most))],
+          "run r\(method.group)",
+          title: "\(method.name): \(short(least)) to \(short(most))"
+        )
+      }
       drawing.bar(
-        across.place(dot.x) - 4,
-        up.place(dot.y) - 4,
+        x - 4,
+        y - 4,
         8,
         8,
         "fill r\(method.group)",
         title: "\(method.name): \(short(dot.y)) with \(short(dot.x)) B a round"
       )
-      drawing.text(across.place(dot.x) + 7, up.place(dot.y) - 5, "start", "\(dot.index + 1)")
+      let text = "\(dot.index + 1)"
+      let place = labels.place(text, at: x, y, offsets: LabelPlacer.around(text))
+      drawing.text(place.x, place.y, "start", text)
     }
     return drawing.element(label: "\(metric) against bytes a client sends a round")
   }
@@ -102,11 +117,14 @@ public struct FrontierFigure: Sendable {
     )
     let up = scale(all.map(\.1))
     var drawing = canvas(across, up, axis)
+    var labels = LabelPlacer(rows: 12...(Self.height - Self.bottom + 4))
     for (index, points) in series.enumerated() {
       let places = points.map { (across.place($0.0), up.place($0.1)) }
       drawing.path(places, "run r\(methods[index].group)", title: methods[index].name)
       if let last = places.last {
-        drawing.text(last.0 + 4, last.1 + 4, "start", "\(index + 1)")
+        let text = "\(index + 1)"
+        let place = labels.place(text, at: last.0, last.1, offsets: LabelPlacer.behind)
+        drawing.text(place.x, place.y, "start", text)
       }
     }
     return drawing.element(label: "\(metric) against \(axis)")
@@ -117,13 +135,13 @@ public struct FrontierFigure: Sendable {
     methods.enumerated().map { index, method in
       [
         "\(index + 1)", method.name, short(method.up), short(method.down), "\(method.rounds)",
-        "\(method.steps)", method.curve.last.map { short($0.value) } ?? "–",
+        "\(method.steps)", method.curve.last.map { short($0.value) + method.spread } ?? "–",
       ]
     }
   }
 
   private func scale(_ values: [Double]) -> Scale {
-    Scale(values, to: Self.top...(Self.height - Self.bottom), isFlipped: true)
+    Scale(values, to: Self.top...(Self.height - Self.bottom), isFlipped: true).rounded(6)
   }
 
   private func canvas(_ across: Scale, _ up: Scale, _ axis: String) -> Drawing {
@@ -134,12 +152,20 @@ public struct FrontierFigure: Sendable {
       drawing.text(Self.left - 6, y + 4, "end", short(tick))
     }
     for tick in across.ticks(6) {
-      drawing.text(across.place(tick), Self.height - Self.bottom + 16, "middle", short(tick))
+      drawing.text(across.place(tick), Self.height - Self.bottom + 17, "middle", short(tick))
     }
     let floor = Self.height - Self.bottom
     drawing.line(Self.left, floor, Self.width - Self.right, floor, "axis")
     drawing.text(Self.width / 2, Self.height - 6, "middle", axis)
     return drawing
+  }
+}
+
+extension FrontierFigure.Method {
+  /// Least and greatest end of several seeds.
+  fileprivate var spread: String {
+    guard ends.count > 1, let least = ends.min(), let most = ends.max() else { return "" }
+    return " (\(short(least)) to \(short(most)))"
   }
 }
 
@@ -165,7 +191,7 @@ public struct FrontierPage: Sendable {
     for figure in figures {
       body += "<h2>\(escaped(figure.task))</h2>\n<p>\(escaped(figure.note))</p>\n"
       body += "<div class=\"figures\">\n"
-      body += Self.drawn("\(figure.metric) against bytes a round", figure.points)
+      body += Self.drawn("\(figure.metric) against bytes a round", figure.points, "wide")
       body += Self.drawn(
         "\(figure.metric) against all bytes of a client",
         figure.curves("bytes a client has sent and received") {
@@ -190,8 +216,12 @@ public struct FrontierPage: Sendable {
       """
   }
 
-  private static func drawn(_ caption: String, _ content: String) -> String {
-    "<figure><figcaption>\(escaped(caption))</figcaption>\(content)</figure>\n"
+  private static func drawn(
+    _ caption: String,
+    _ content: String,
+    _ style: String = ""
+  ) -> String {
+    "<figure class=\"\(style)\"><figcaption>\(escaped(caption))</figcaption>\(content)</figure>\n"
   }
 
   private static func table(_ figure: FrontierFigure) -> String {
@@ -200,7 +230,7 @@ public struct FrontierPage: Sendable {
     let rows = figure.rows.map { row in
       "<tr>" + row.map { "<td>\(escaped($0))</td>" }.joined() + "</tr>"
     }
-    return "<div class=\"scroll\"><table><thead><tr>\(head)</tr></thead><tbody>"
+    return "<div class=\"scroll\"><table class=\"names\"><thead><tr>\(head)</tr></thead><tbody>"
       + "\(rows.joined())</tbody></table></div>\n"
   }
 }

@@ -15,13 +15,17 @@ extension ReportPage {
     .swatch{display:inline-block;width:.8em;height:.8em;border-radius:2px;margin-right:.4em}
     .figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,440px),1fr));gap:1.25rem;margin-top:1.25rem}
     figure{margin:0;break-inside:avoid}figcaption{font-weight:600;margin-bottom:.25rem}
-    svg{width:100%;height:auto;display:block}svg text{font-size:12px;fill:var(--soft)}
+    svg{width:100%;height:auto;display:block}svg text{font-size:13px;fill:var(--soft)}
+    .wide{grid-column:1/-1;max-width:800px}
     .grid{stroke:var(--grid)}.axis{stroke:var(--soft)}.run{fill:none;stroke-width:2;stroke-linejoin:round}
     .scroll{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}
     th,td{text-align:right;padding:.25rem .75rem;border-bottom:1px solid var(--grid);white-space:nowrap}
-    th:first-child,td:first-child{text-align:left}th{color:var(--soft);font-weight:600}
+    th:first-child,td:first-child,.names td:nth-child(2),.names th:nth-child(2){text-align:left}th{color:var(--soft);font-weight:600}
     .miss,.nothing{color:var(--soft)}footer{margin-top:2rem;border-top:1px solid var(--grid);font-size:.85rem;color:var(--soft)}
     dl{display:grid;grid-template-columns:max-content 1fr;gap:0 .75rem;margin:0}dd{margin:0;overflow-wrap:anywhere}
+    @media(max-width:600px){svg text{font-size:18px}table{font-size:.85rem}th,td{padding:.25rem .45rem}
+    th{white-space:normal;vertical-align:bottom}td:first-child,.names td:nth-child(2){white-space:normal;min-width:6.5rem}
+    .names td:first-child{min-width:0}h2{font-size:1.05rem}dl{grid-template-columns:1fr}dd{margin-bottom:.35rem}}
     code{overflow-wrap:anywhere}.band{opacity:.85}
     .b0{fill:var(--c0)}.b1{fill:var(--c6)}.b2{fill:var(--c2)}.b3{fill:var(--c4)}.b4{fill:var(--c1)}.b5{fill:var(--c3)}
     """
@@ -29,5 +33,9 @@ extension ReportPage {
       ".run.r\($0){stroke:var(--c\($0))}.fill.r\($0){fill:var(--c\($0))}"
         + ".swatch.r\($0){background:var(--c\($0))}"
     }.joined()
-    + "@media print{main{max-width:none}.figures{grid-template-columns:1fr 1fr}}"
+    + "@media print{*{print-color-adjust:exact;-webkit-print-color-adjust:exact}"
+    + "main{max-width:none;padding:0}body{font-size:11pt}.figures{grid-template-columns:1fr 1fr}"
+    + "svg text{font-size:19px}.wide svg text{font-size:13px}"
+    + ".scroll{overflow:visible}table{font-size:8.5pt}th,td{padding:.15rem .4rem}th{white-space:normal}"
+    + "tr{break-inside:avoid}h2,h3{break-after:avoid}}"
 }

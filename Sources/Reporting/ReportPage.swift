@@ -36,7 +36,12 @@ public struct ReportPage: Sendable {
   /// The page.
   public var html: String {
     let figures = Figures(runs: runs, accuracy: accuracy)
-    var body = "<h1>\(escaped(title))</h1>\n" + legend + summary(figures.metricName)
+    var body = "<h1>\(escaped(title))</h1>\n" + legend + medianTable(figures.metricName)
+    if let count = repetitions.map(\.count).max(), count > 1 {
+      body +=
+        "<h2>The first seed</h2>\n<p>Below, runs are those under the first of the seeds.</p>\n"
+    }
+    body += summary(figures.metricName)
     body += "<div class=\"figures\">\n"
     body += figure(
       "\(figures.metricName) against time",
@@ -53,7 +58,7 @@ public struct ReportPage: Sendable {
     body += figure("How late contributions were", figures.staleness())
     body += figure("Tasks of each client", figures.participation())
     for run in runs { body += figure("Work over time: \(run.name)", Figures.timeline(run)) }
-    body += "</div>\n" + targetTable(figures.metricName) + medianTable(figures.metricName) + foot
+    body += "</div>\n" + targetTable(figures.metricName) + foot
     return """
       <!doctype html>
       <html lang="en"><head><meta charset="utf-8">

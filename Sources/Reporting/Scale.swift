@@ -24,6 +24,14 @@ struct Scale {
     self.isLogarithmic = isLogarithmic
   }
 
+  /// The same with room at both ends, up to the next round numbers.
+  func rounded(_ wanted: Int) -> Scale {
+    guard !isLogarithmic, let step = step(wanted) else { return self }
+    let low = (domain.lowerBound / step + 1e-9).rounded(.down) * step
+    let high = (domain.upperBound / step - 1e-9).rounded(.up) * step
+    return Scale([low, high], to: range, isFlipped: isFlipped)
+  }
+
   /// The place of a number.
   func place(_ value: Double) -> Double {
     func map(_ value: Double) -> Double { isLogarithmic ? log10(max(value, 1e-300)) : value }
@@ -44,16 +52,22 @@ struct Scale {
       return decades.flatMap { decade in [1, 2, 5].map { $0 * pow(10, Double(decade)) } }
         .filter { domain.contains($0) }
     }
-    let rough = (domain.upperBound - domain.lowerBound) / Double(max(1, wanted))
-    let magnitude = pow(10, log10(rough).rounded(.down))
-    let step = [1, 2, 5, 10].map { $0 * magnitude }.first { $0 >= rough } ?? rough
+    guard let step = step(wanted) else { return [] }
     var ticks: [Double] = []
-    var index = (domain.lowerBound / step).rounded(.up)
+    var index = (domain.lowerBound / step - 1e-9).rounded(.up)
     while index * step <= domain.upperBound + step * 1e-9 {
       ticks.append(index * step)
       index += 1
     }
     return ticks
+  }
+
+  /// A round distance that cuts the domain into about as many parts as wanted.
+  private func step(_ wanted: Int) -> Double? {
+    let rough = (domain.upperBound - domain.lowerBound) / Double(max(1, wanted))
+    guard rough > 0, rough.isFinite else { return nil }
+    let magnitude = pow(10, log10(rough).rounded(.down))
+    return [1, 2, 5, 10].map { $0 * magnitude }.first { $0 >= rough * (1 - 1e-9) } ?? rough
   }
 }
 

@@ -102,6 +102,31 @@ import Testing
     #expect(advice.recommended?.method.name == "everything")
   }
 
+  @Test func `several seeds of a method have the median of every point and all their ends`() throws
+  {
+    func run(_ up: Double, _ values: [Double]) -> Frontier.Method {
+      Frontier.Method(
+        name: "m",
+        algorithm: .object([]),
+        parameters: 7,
+        isAdapter: false,
+        up: up,
+        down: 1,
+        rounds: 10,
+        steps: 2,
+        curve: values.enumerated().map { Frontier.Point(round: $0.offset * 5, value: $0.element) },
+        ends: [values[values.count - 1]]
+      )
+    }
+    let runs = [run(10, [1, 4, 9]), run(20, [1, 2, 3]), run(60, [1, 3, 5])]
+    let middle = try #require(Frontier.Method(median: runs))
+    #expect(middle.curve.map(\.value) == [1, 3, 5] && middle.curve.map(\.round) == [0, 5, 10])
+    #expect(middle.ends == [9, 3, 5] && middle.up == 30)
+    #expect(Frontier.Method(median: []) == nil)
+    let table = Frontier(tasks: [.init(name: "t", isAccuracy: false, methods: [middle])])
+    #expect(try Frontier(JSONValue.parse(Array(table.text.utf8))) == table)
+  }
+
   @Test func `a table reads back from its text`() throws {
     let text = Self.frontier.text
     #expect(try Frontier(JSONValue.parse(Array(text.utf8))) == Self.frontier)

@@ -58,6 +58,8 @@ private struct QuadraticWork: SimulatedWork {
     clients: Int = 12,
     schedule: String = "clients: 4",
     devices: String = "",
+    seconds: Double = 0,
+    isEnough: ((RoundReport) -> Bool)? = nil,
     algorithm: String = """
     name: "fedkseed", seeds: 64, steps: 5, learning_rate: 0.002, clip: 50,
     """
@@ -71,7 +73,7 @@ private struct QuadraticWork: SimulatedWork {
           schedule: { \(schedule) },
           evaluation: { data: "none", every: 2 },
           simulation: { clients: \(clients), data: "none", partition: { kind: "iid" },
-            devices: { \(devices) } },
+            devices: { \(devices) }, seconds: \(seconds) },
         }
         """.utf8
       )
@@ -86,7 +88,8 @@ private struct QuadraticWork: SimulatedWork {
         onEvent: { events.append($0) }
       )
     )
-    let outcome = try simulation.run()
+    let outcome = try simulation.run(until: isEnough)
+    #expect(outcome.isComplete == (lines.count == 6))
     return Trace(
       digest: outcome.view.digest,
       lines: lines,
@@ -203,6 +206,23 @@ private struct QuadraticWork: SimulatedWork {
     )
     #expect(uneven.duration > .seconds(60))
     #expect(uneven.duration < .seconds(180))
+  }
+
+  @Test func `a simulation ends when its seconds are over, or when a version is good enough`()
+    throws
+  {
+    let whole = try Self.simulate(workers: 2, devices: "step_seconds: 2")
+    let cut = try Self.simulate(workers: 2, devices: "step_seconds: 2", seconds: 35)
+    // Clients are sent the run file, so what is compared to the byte has files of one length.
+    let ample = try Self.simulate(workers: 2, devices: "step_seconds: 2", seconds: 99)
+    #expect(ample.lines.count == 6 && ample.digest == whole.digest)
+    #expect(ample.duration == .seconds(60))
+    // Rounds take ten seconds: three are done, and the clock stands where it was stopped.
+    #expect(cut.lines == Array(ample.lines.prefix(3)))
+    #expect(cut.duration == .seconds(35))
+    let enough = try Self.simulate(workers: 2, devices: "step_seconds: 2") { $0.round == 4 }
+    #expect(enough.lines == Array(whole.lines.prefix(4)))
+    #expect(enough.duration == .seconds(40))
   }
 
   @Test func `rounds end by the deadline where clients are lost`() throws {

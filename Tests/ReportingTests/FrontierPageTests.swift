@@ -3,7 +3,12 @@ import Reporting
 import Testing
 
 @Suite struct FrontierPageTests {
-  private static func method(_ name: String, up: Double, ends: [Double]) -> FrontierFigure.Method {
+  private static func method(
+    _ name: String,
+    up: Double,
+    ends: [Double],
+    seeds: [Double] = []
+  ) -> FrontierFigure.Method {
     FrontierFigure.Method(
       name: name,
       group: 1,
@@ -11,7 +16,8 @@ import Testing
       down: 10 * up,
       rounds: 20,
       steps: 5,
-      curve: ends.enumerated().map { ($0 * 10, $1) }
+      curve: ends.enumerated().map { ($0 * 10, $1) },
+      ends: seeds
     )
   }
 
@@ -25,6 +31,7 @@ import Testing
           methods: [
             Self.method("small", up: 40, ends: [0.1, 0.2, 0.3]),
             Self.method("large", up: 40_000, ends: [0.1, 0.5, 0.6]),
+            Self.method("seeds", up: 90_000, ends: [0.1, 0.5], seeds: [0.4, 0.7, 0.5]),
           ]
         )
       ],
@@ -36,7 +43,9 @@ import Testing
       page.contains("<td>large</td><td>40k</td><td>400k</td><td>20</td><td>5</td><td>0.6</td>")
     )
     #expect(page.components(of: "<svg") == 3)
-    #expect(page.components(of: "class=\"run r1\"") == 4)
+    // A curve in two figures for each, and the range of the one with seeds.
+    #expect(page.components(of: "class=\"run r1\"") == 7)
+    #expect(page.contains("<td>0.5 (0.4 to 0.7)</td>") && page.contains("seeds: 0.4 to 0.7"))
     // Nothing from elsewhere.
     #expect(!page.contains("http") && !page.contains("<script") && !page.contains("src="))
   }

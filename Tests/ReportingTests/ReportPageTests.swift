@@ -85,6 +85,31 @@ import Testing
     #expect(run.participation == [1, 1])
   }
 
+  @Test func `lateness is counted in bins that double`() {
+    let bins = [0, 1, 2, 3, 4, 5, 8, 9, 16, 17, 64, 65].map { Figures.bin(of: $0) }
+    #expect(bins == [0, 1, 2, 3, 3, 4, 4, 5, 5, 6, 7, 8])
+    let page = ReportPage(title: "t", [Self.record("one", losses: [3, 2, 1])], command: "").html
+    #expect(page.contains("one: 75 % of contributions"))
+  }
+
+  @Test func `an axis ends at round numbers`() {
+    let scale = Scale([0.13, 0.97], to: 0...100).rounded(5)
+    #expect(abs(scale.domain.lowerBound) < 1e-12 && abs(scale.domain.upperBound - 1) < 1e-12)
+    #expect(scale.ticks(5).count == 6)
+    #expect(Scale([], to: 0...1).rounded(4).ticks(4).count > 1)
+  }
+
+  @Test func `no label lies on another, nor outside`() {
+    var labels = LabelPlacer(rows: 12...100)
+    var taken: [(x: Double, y: Double)] = []
+    for index in 0..<9 {
+      let place = labels.place("\(index)", at: 50, 14, offsets: LabelPlacer.behind)
+      #expect((12...100).contains(place.y))
+      #expect(!taken.contains { abs($0.x - place.x) < 11 && abs($0.y - place.y) < 14 })
+      taken.append(place)
+    }
+  }
+
   @Test func `the CSV has a line a version`() {
     let page = ReportPage(
       title: "t",

@@ -21,8 +21,10 @@ public struct Frontier: Sendable, Equatable {
     public let rounds: Int
     /// Local steps of a task.
     public let steps: Int
-    /// Metric of the versions that were evaluated, the base first.
+    /// Metric of the versions that were evaluated, the base first; of several seeds the median.
     public let curve: [Point]
+    /// The metric at the end under each seed.
+    public let ends: [Double]
 
     /// A measured method.
     public init(
@@ -34,7 +36,8 @@ public struct Frontier: Sendable, Equatable {
       down: Double,
       rounds: Int,
       steps: Int,
-      curve: [Point]
+      curve: [Point],
+      ends: [Double] = []
     ) {
       self.name = name
       self.algorithm = algorithm
@@ -45,6 +48,7 @@ public struct Frontier: Sendable, Equatable {
       self.rounds = rounds
       self.steps = steps
       self.curve = curve
+      self.ends = ends
     }
   }
 
@@ -139,6 +143,31 @@ public struct Frontier: Sendable, Equatable {
 }
 
 extension Frontier.Method {
+  /// One method under several seeds: mean bytes, and of every point of the curve the median.
+  public init?(median runs: [Frontier.Method]) {
+    guard let first = runs.first else { return nil }
+    func middle(_ values: [Double]) -> Double {
+      let sorted = values.sorted()
+      return (sorted[(sorted.count - 1) / 2] + sorted[sorted.count / 2]) / 2
+    }
+    func mean(_ values: [Double]) -> Double { values.reduce(0, +) / Double(runs.count) }
+    self.init(
+      name: first.name,
+      algorithm: first.algorithm,
+      parameters: first.parameters,
+      isAdapter: first.isAdapter,
+      up: mean(runs.map(\.up)),
+      down: mean(runs.map(\.down)),
+      rounds: first.rounds,
+      steps: first.steps,
+      curve: first.curve.map { point in
+        let values = runs.compactMap { run in run.curve.first { $0.round == point.round }?.value }
+        return Frontier.Point(round: point.round, value: middle(values))
+      },
+      ends: runs.flatMap(\.ends)
+    )
+  }
+
   /// Whether it needs gradients; the others measure losses alone.
   public var needsGradients: Bool {
     guard case .string(let name)? = algorithm["name"] else { return true }
@@ -171,28 +200,36 @@ extension Frontier.Method {
         value: try pair[1].number()
       )
     }
+    ends =
+      field["ends"].value == nil
+      ? [] : try field["ends"].items().map { end throws(JSONError) in try end.number() }
   }
 
   fileprivate var json: JSONValue {
-    .object([
-      .init("name", .string(name)),
-      .init("algorithm", algorithm),
-      .init("parameters", .integer(Int64(parameters))),
-      .init("adapter", .bool(isAdapter)),
-      .init("up", .integer(Int64(up.rounded()))),
-      .init("down", .integer(Int64(down.rounded()))),
-      .init("rounds", .integer(Int64(rounds))),
-      .init("steps", .integer(Int64(steps))),
-      .init(
-        "curve",
-        .array(
-          curve.map { point in
-            .array([
-              .integer(Int64(point.round)), .number((point.value * 10000).rounded() / 10000),
-            ])
-          }
-        )
-      ),
-    ])
+    func short(_ value: Double) -> JSONValue { .number((value * 10000).rounded() / 10000) }
+    let seeds: [JSONValue.Member] =
+      ends.isEmpty ? [] : [.init("ends", .array(ends.map(short)))]
+    return .object(
+      [
+        .init("name", .string(name)),
+        .init("algorithm", algorithm),
+        .init("parameters", .integer(Int64(parameters))),
+        .init("adapter", .bool(isAdapter)),
+        .init("up", .integer(Int64(up.rounded()))),
+        .init("down", .integer(Int64(down.rounded()))),
+        .init("rounds", .integer(Int64(rounds))),
+        .init("steps", .integer(Int64(steps))),
+        .init(
+          "curve",
+          .array(
+            curve.map { point in
+              .array([
+                .integer(Int64(point.round)), short(point.value),
+              ])
+            }
+          )
+        ),
+      ] + seeds
+    )
   }
 }
