@@ -28,9 +28,9 @@ let frontierCommand = Command(
   notes: """
     A task file holds name, note, run (a run file without algorithm and rounds) and methods: each a
     name and the keys of the run file it sets. With search: {factors: [0.3, 1, 3], seed: 101, rounds:
-    10} each method's learning rate is first tried times each factor under that seed. Methods that differ in nothing that the model and its
-    data depend on share both. Bytes are those of frames, the mean over clients and rounds but the
-    first, which carries the offer of the run.
+    10} each method's learning rate is first tried times each factor under that seed. Methods that
+    differ in nothing that the model and its data depend on share both. Bytes are those of frames, the
+    mean over clients and rounds but the first, which carries the offer of the run.
     """
 ) { arguments, console in
   let rounds = try arguments.integer("rounds", in: 1...RunConfiguration.maximumRounds)

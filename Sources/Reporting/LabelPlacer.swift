@@ -45,5 +45,7 @@ struct LabelPlacer {
 
   /// Right of the end of a line, in one of two columns, further up or down where both are taken.
   static let behind: [(x: Double, y: Double)] =
-    [0.0, -14, 14, -28, 28, -42, 42, -56, 56].flatMap { [(4, $0 + 4), (24, $0 + 4)] }
+    [0.0, -14, 14, -28, 28, -42, 42, -56, 56, -70, 70, 84, 98].flatMap { down in
+      [(4, down + 4), (24, down + 4)]
+    }
 }
