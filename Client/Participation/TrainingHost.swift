@@ -197,20 +197,22 @@ public final class TrainingHost: Sendable {
       algorithm: configuration.algorithm.json,
       key: configuration.runKey
     ).deviceNeeds
-    let fit = try needs.map { try self.fit(configuration, whole, dataset, $0) }
+    var fit: DeviceFit?
     var model = whole
-    if let fit, fit.rank != whole.request.scheme?.rank || fit.frozen != whole.request.frozen {
+    if let needs {
+      let found = try self.fit(configuration, whole, dataset, needs)
+      fit = found.fit
       let part = try ModelRequest(
         configuration,
         directory: directory,
-        featureBytes: Self.featureBytes,
-        fit: fit
+        featureBytes: found.featureBytes,
+        fit: found.fit
       )
       model = try LoadedModel(part)
     }
     let team = state.team ?? ThreadTeam(threads: resources.threads)
     state.team = team
-    let workspace = try TrainerWorkspace(model, team: team)
+    let workspace = try TrainerWorkspace(model, team: team, perturbs: needs == nil)
     log.info(
       "model \(directory): \(model.parameterCount) parameters train, "
         + "\(mebibytes(model.mappedBytes)) mapped, \(mebibytes(workspace.byteCount)) of weights"
@@ -239,13 +241,13 @@ public final class TrainingHost: Sendable {
     )
   }
 
-  /// What this device trains of a run.
+  /// What this device trains of a run, and what is left for features of frozen layers.
   private func fit(
     _ configuration: RunConfiguration,
     _ whole: LoadedModel,
     _ dataset: Dataset,
     _ needs: DeviceNeeds
-  ) throws -> DeviceFit {
+  ) throws -> (fit: DeviceFit, featureBytes: Int) {
     var planner = try DevicePlanner(
       whole,
       configuration,
@@ -259,7 +261,7 @@ public final class TrainingHost: Sendable {
       "this device trains rank \(fit.rank) on batches of \(fit.batchSize), frozen matrices "
         + "\(fit.frozen.rawValue): \(mebibytes(bytes)) by the plan"
     )
-    return fit
+    return (fit, min(Self.featureBytes, resources.memory.map { max(0, $0 - bytes) } ?? .max))
   }
 
   /// Says once a run what the first task has made of the memory.

@@ -105,6 +105,26 @@ private func describe(_ configuration: RunConfiguration, _ work: SimulatedModel,
     "data: \(work.summary); \(counts.count) clients with "
       + "\(counts.min() ?? 0) to \(counts.max() ?? 0) examples"
   )
+  var fits: [(fit: String, clients: Int)] = []
+  for client in 0..<work.clientCount {
+    guard let text = describeDevice(of: client, work) else { return }
+    if let place = fits.firstIndex(where: { $0.fit == text }) {
+      fits[place].clients += 1
+    } else {
+      fits.append((text, 1))
+    }
+  }
+  for (fit, clients) in fits { console.write("devices: \(clients) \(fit)") }
+}
+
+/// What a client's device trains, nil where all train alike.
+private func describeDevice(of client: Int, _ work: SimulatedModel) -> String? {
+  do {
+    guard let fit = try work.fit(of: client) else { return nil }
+    return "of rank \(fit.rank), batches of \(fit.batchSize), frozen matrices \(fit.frozen)"
+  } catch {
+    return "away: \(error)"
+  }
 }
 
 private func report(

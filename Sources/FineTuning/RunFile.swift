@@ -55,10 +55,8 @@ public enum RunFile {
     note: (String) -> Void = { _ in }
   ) throws -> RunConfiguration {
     let changed = changes.reduce(written) { $0.changing($1.path[...], to: $1.value) }
-    guard let importance = changed[ImportanceSection.key] else {
-      return try RunConfiguration(changed).resolved(against: folder)
-    }
     let run = try RunConfiguration(changed.without(ImportanceSection.key)).resolved(against: folder)
+    guard let importance = changed[ImportanceSection.key], importance != .null else { return run }
     let section = try ImportanceSection(importance, run)
     let scheme = try section.scheme(run, folder: folder, note: note)
     return try RunConfiguration(run.json.changing(["scheme"], to: .string(scheme)))

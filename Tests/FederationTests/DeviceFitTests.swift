@@ -1,11 +1,13 @@
 // Apache-2.0.
 import Codecs
 import Coordination
+import Datasets
 import Execution
 import FederatedCore
 import FineTuning
 import Reporting
 import SimulatedFederation
+import Tensors
 import Testing
 import WireProtocol
 
@@ -76,6 +78,37 @@ import WireProtocol
     #expect(place < order.count, "\(seen)")
     #expect(last == DeviceFit(rank: 2, frozen: .int8, batchSize: 1))
     #expect(throws: FineTuningError.self) { try planner.fit(memory: 1000) }
+  }
+
+  @Test(arguments: [
+    DeviceFit(rank: 4, frozen: .stored, batchSize: 3),
+    DeviceFit(rank: 2, frozen: .int8, batchSize: 2),
+  ])
+  func `what was planned is what training takes`(_ fit: DeviceFit) throws {
+    let tiny = try TinyModel(clients: 1)
+    let run = try tiny.run(
+      rounds: 1,
+      clients: 1,
+      algorithm: Self.algorithm + ", optimizer: \"adamw\"",
+      scheme: Self.scheme,
+      frozen: "device"
+    )
+    var planner = try Self.planner(run)
+    let planned = try planner.bytes(of: fit)
+    let whole = try LoadedModel(ModelRequest(run))
+    var session = try AlgorithmCatalog.start(algorithm: run.algorithm.json, key: run.runKey)
+    try session.begin(whole.blocks)
+    let model = try LoadedModel(ModelRequest(run, fit: fit))
+    let workspace = try TrainerWorkspace(model, team: ThreadTeam(threads: 1), perturbs: false)
+    let reader = try DatasetReader(run, tokenizer: try model.dataTokenizer())
+    let data = ClientData(try reader.read(path: tiny.files[0]), batchSize: fit.batchSize)
+    var trainer: any LocalTrainer = ClientTrainer(workspace, data: data, key: 1)
+    try trainer.load(session.weightUpdates(for: trainer.blocks))
+    _ = try session.train(LocalTask(round: 0, client: 0, steps: 3), on: &trainer)
+    // The mapped file and the integers of versions lie outside of the workspace.
+    let mapped = model.table.frozenBytes(held: fit.frozen) - model.table.frozenBytes
+    let taken = workspace.byteCount + mapped + 8 * whole.parameterCount
+    #expect(taken <= planned && taken > planned * 3 / 4, "\(taken) of \(planned)")
   }
 
   @Test func `a run that says how matrices are held says so for all devices`() throws {
