@@ -118,7 +118,8 @@ public struct BERT: ModelFamily {
     guard hasPooler || request.head != .hidden else {
       return builder.finish(outputs: [("hidden", hidden)])
     }
-    let first = try builder.row(.first, of: hidden, lengths: lengths)
+    let isCut = layers > 0 && Self.readsFirstAlone(request)
+    let first = isCut ? hidden : try builder.row(.first, of: hidden, lengths: lengths)
     let pooled = try builder.dense(
       first,
       "\(prefix)pooler.dense",
@@ -133,6 +134,11 @@ public struct BERT: ModelFamily {
     return try builder.finish(pooled, weight, bias: bias, request)
   }
 
+  /// Whether only the first position of the last block is read: its other rows are not made.
+  private static func readsFirstAlone(_ request: GraphRequest) -> Bool {
+    if case .classifier = request.head { true } else { false }
+  }
+
   private func layer(
     _ builder: inout GraphBuilder,
     _ hidden: ValueID,
@@ -145,7 +151,7 @@ public struct BERT: ModelFamily {
     let q = try builder.dense(hidden, "\(scope)attention.self.query", square)
     let k = try builder.dense(hidden, "\(scope)attention.self.key", square)
     let v = try builder.dense(hidden, "\(scope)attention.self.value", square)
-    let attended = try builder.attention(
+    var attended = try builder.attention(
       q,
       k,
       v,
@@ -158,9 +164,14 @@ public struct BERT: ModelFamily {
         computesPadding: request.computesPadding
       )
     )
+    var residual = hidden
+    if index == layers - 1, Self.readsFirstAlone(request) {
+      attended = try builder.row(.first, of: attended, lengths: lengths)
+      residual = try builder.row(.first, of: hidden, lengths: lengths)
+    }
     let mixed = try norm(
       &builder,
-      builder.dense(attended, "\(scope)attention.output.dense", square, residual: hidden),
+      builder.dense(attended, "\(scope)attention.output.dense", square, residual: residual),
       "\(scope)attention.output.LayerNorm"
     )
     let inner = try builder.dense(
