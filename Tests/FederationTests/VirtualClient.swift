@@ -1,7 +1,7 @@
 // Apache-2.0.
-import Codecs
-import FederatedAlgorithms
+import Coordination
 import FederatedCore
+import Participation
 import SharedRandomness
 import WireProtocol
 
@@ -13,92 +13,73 @@ extension Direction {
   )
 }
 
-extension VirtualFederation.VirtualClient {
-  /// What the client says to a message.
-  mutating func answer(_ message: Message) throws -> [Message] {
-    switch message {
-    case .offer(let offer): return [try ready(offer)]
-    case .task(let order): return isMute ? [] : try work(order)
-    case .acknowledged(_, let round):
-      if unacknowledged?.round == round { unacknowledged = nil }
-      return []
-    default: return []
-    }
-  }
+extension VirtualFederation {
+  /// The production participant with the quadratic trainer behind it.
+  struct VirtualClient {
+    let name: String
+    let examples: Int
+    var peer: PeerNumber?
+    /// Does not do what it is asked, until it is no more and something happens.
+    var isMute = false
+    /// Says of its next result that it was trained from another version.
+    var isConfused = false
+    private var machine = ParticipantMachine()
+    private var left: TrainingOrder?
 
-  private mutating func ready(_ offer: RunOffer) throws -> Message {
-    let configuration = try RunConfiguration(decoding: offer.configuration)
-    if session == nil {
-      session = try AlgorithmCatalog.start(
-        algorithm: configuration.algorithm.json,
-        key: configuration.runKey
-      )
-      try session?.begin(QuadraticTrainer.blocks)
+    init(name: String, examples: Int) {
+      self.name = name
+      self.examples = examples
     }
-    let digest = session?.digest(base: VirtualFederation.base) ?? VirtualFederation.base
-    return .ready(
-      RunReady(
-        run: offer.run,
-        answer: .ready(
-          .init(
+
+    /// What the client says to an event.
+    mutating func answer(_ event: ParticipantEvent) throws -> [Message] {
+      var actions = machine.handle(event)
+      if let left, !isMute {
+        self.left = nil
+        actions += try train(left)
+      }
+      var said: [Message] = []
+      while !actions.isEmpty {
+        switch actions.removeFirst() {
+        case .send(let message): said.append(confused(message))
+        case .prepare(let run, _):
+          let preparation = Preparation(
             base: VirtualFederation.base,
             examples: examples,
-            parameters: UInt64(QuadraticTrainer.count),
-            version: version,
-            digest: DigestPrefix(digest)
+            blocks: QuadraticTrainer.blocks
           )
+          actions += machine.handle(.prepared(run: run, .success(preparation)))
+        case .train(let order):
+          if isMute { left = order } else { actions += try train(order) }
+        case .keep, .log, .ended: break
+        }
+      }
+      return said
+    }
+
+    private mutating func train(_ order: TrainingOrder) throws -> [ParticipantAction] {
+      var trainer: any LocalTrainer = QuadraticTrainer(client: order.task.client)
+      try trainer.load(order.session.weightUpdates())
+      let local = try order.session.train(order.task, on: &trainer)
+      return machine.handle(
+        .trained(run: order.run, round: order.task.round, .success(local))
+      )
+    }
+
+    private mutating func confused(_ message: Message) -> Message {
+      guard isConfused, case .result(let result) = message else { return message }
+      isConfused = false
+      return .result(
+        TaskResult(
+          run: result.run,
+          round: result.round,
+          digest: DigestPrefix(VirtualFederation.base),
+          meanLoss: result.meanLoss,
+          skippedSteps: result.skippedSteps,
+          clippedSteps: result.clippedSteps,
+          payload: result.payload
         )
       )
-    )
-  }
-
-  private mutating func work(_ order: TaskOrder) throws -> [Message] {
-    guard var session else { return [] }
-    switch order.sync {
-    case .none: break
-    case .snapshot(let blob): try session.restore(blob.bytes)
-    case .advances(let first, let rounds):
-      guard first == version else { return [.resend(run: order.run)] }
-      for round in rounds { try session.advance(by: round.bytes) }
-    case .rounds(let first, let rounds):
-      guard first == version else { return [.resend(run: order.run)] }
-      for (offset, parts) in rounds.enumerated() {
-        try session.fold(
-          parts.map {
-            Contribution(
-              task: LocalTask(
-                round: first + UInt32(offset),
-                client: $0.client,
-                steps: Int($0.steps)
-              ),
-              weight: $0.weight,
-              payload: $0.payload
-            )
-          }
-        )
-      }
     }
-    guard session.digest(base: VirtualFederation.base) == order.digest else {
-      return [.resend(run: order.run)]
-    }
-    self.session = session
-    version = order.round
-    var trainer: any LocalTrainer = QuadraticTrainer(client: order.client)
-    try trainer.load(session.weightUpdates())
-    let task = LocalTask(round: order.round, client: order.client, steps: Int(order.steps))
-    let local = try session.train(task, on: &trainer)
-    let digest = isConfused ? VirtualFederation.base : order.digest
-    isConfused = false
-    let result = TaskResult(
-      run: order.run,
-      round: order.round,
-      digest: DigestPrefix(digest),
-      meanLoss: local.meanLoss,
-      skippedSteps: UInt32(local.skippedSteps),
-      clippedSteps: UInt32(local.clippedSteps),
-      payload: local.payload
-    )
-    unacknowledged = result
-    return [.result(result)]
   }
 }

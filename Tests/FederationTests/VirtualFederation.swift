@@ -1,32 +1,16 @@
 // Apache-2.0.
 import Codecs
 import Coordination
-import FederatedAlgorithms
 import FederatedCore
+import Participation
 import RunLedger
 import SharedRandomness
 import WireProtocol
 
 /// The production coordinator with a ledger in memory, a clock that only moves when told, and
-/// clients just clever enough to take part: the quadratic trainer behind real messages.
+/// production participants over real messages.
 final class VirtualFederation {
   static let base = Digest.sha256(of: [42])
-
-  /// A client as the wire sees it.
-  struct VirtualClient {
-    let name: String
-    let examples: UInt64
-    var peer: PeerNumber?
-    var session: (any AlgorithmSession)?
-    var key: UInt64 = 0
-    var version: UInt32 = 0
-    /// Result kept until it is acknowledged.
-    var unacknowledged: TaskResult?
-    /// Drops what it is asked.
-    var isMute = false
-    /// Trains from a state it damaged.
-    var isConfused = false
-  }
 
   var machine: CoordinatorMachine
   let ledger: Ledger
@@ -63,7 +47,7 @@ final class VirtualFederation {
     self.retention = retention
     machine = try CoordinatorMachine(retention: retention)
     clients = (0..<count).map {
-      VirtualClient(name: "client-\($0)", examples: UInt64(10 + $0))
+      VirtualClient(name: "client-\($0)", examples: 10 + $0)
     }
     perform(machine.start(now: now))
   }
@@ -95,13 +79,25 @@ final class VirtualFederation {
     nextPeer += 1
     clients[index].peer = nextPeer
     tell(.connected(nextPeer, name: clients[index].name))
-    inbox.append((nextPeer, .hello(ClientHello(software: "test"))))
-    if let result = clients[index].unacknowledged { inbox.append((nextPeer, .result(result))) }
+    say(index, .connected)
+  }
+
+  /// What a client says to an event is on its way to the server.
+  private func say(_ index: Int, _ event: ParticipantEvent) {
+    do {
+      let peer = clients[index].peer
+      for message in try clients[index].answer(event) {
+        if let peer { inbox.append((peer, message)) }
+      }
+    } catch {
+      logs.append("\(clients[index].name): \(error)")
+    }
   }
 
   func disconnect(_ index: Int) {
     guard let peer = clients[index].peer else { return }
     clients[index].peer = nil
+    say(index, .closed)
     inbox.removeAll { $0.0 == peer }
     tell(.closed(peer))
   }
@@ -142,7 +138,10 @@ final class VirtualFederation {
     var records: [(run: UInt32, records: [LedgerRecord])] = []
     for run in try ledger.runs() { records.append((run, try Self.pruned(ledger.records(of: run)))) }
     machine = try CoordinatorMachine(recovering: records, retention: retention)
-    for index in clients.indices { clients[index].peer = nil }
+    for index in clients.indices where clients[index].peer != nil {
+      clients[index].peer = nil
+      say(index, .closed)
+    }
     perform(machine.start(now: now))
   }
 
@@ -241,7 +240,7 @@ final class VirtualFederation {
     guard let index = clients.firstIndex(where: { $0.peer == peer }) else { return }
     do {
       let read = try Message(kind: message.kind.rawValue, body: message.body)
-      for answer in try clients[index].answer(read) { inbox.append((peer, answer)) }
+      say(index, .received(read))
       switch read {
       case .acknowledged(let run, let round):
         acknowledgements.append("\(run) \(round) \(clients[index].name)")
