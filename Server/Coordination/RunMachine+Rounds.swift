@@ -59,9 +59,9 @@ extension RunMachine {
   /// The batch with which a client's device is done with a step when the fastest is; 0 where it is not
   /// known how fast they are.
   private func batchSize(of client: UInt32) -> UInt32 {
-    guard let device = members[clients[Int(client)].name]?.device else { return 0 }
+    guard let device = members[clients[Int(client)].name]?.device?.profile else { return 0 }
     let pace =
-      members.values.compactMap(\.device)
+      members.values.compactMap(\.device?.profile)
       .map { $0.step(examples: configuration.data.batchSize) }.min() ?? 0
     return device.batch(within: pace)
   }

@@ -33,10 +33,17 @@ struct RunMachine: Sendable {
   struct Member: Sendable {
     let peer: PeerNumber
     let examples: UInt64
-    /// What its device trains, where devices train different parts.
-    let device: DeviceProfile?
+    /// Its device, where devices train different parts.
+    let device: Device?
     /// Version it holds, nil where what it holds is in doubt.
     var version: UInt32?
+  }
+
+  /// What a device told, apart from its member: runs of a million members have none of these.
+  final class Device: Sendable {
+    let profile: DeviceProfile
+
+    init(_ profile: DeviceProfile) { self.profile = profile }
   }
 
   /// A task that was handed out.
@@ -238,7 +245,7 @@ struct RunMachine: Sendable {
       members[name] = Member(
         peer: peer,
         examples: holding.examples,
-        device: session.deviceNeeds == nil ? nil : holding.device,
+        device: session.deviceNeeds == nil ? nil : holding.device.map(Device.init),
         version: heldVersion(holding)
       )
       if phase == .gathering {
