@@ -27,83 +27,69 @@ INLINE void start_tiles(void) {
   _tile_loadconfig(&shape);
 }
 
-#define LOAD_LEFT(part)                                              \
-  do {                                                               \
-    _tile_loadd(4, a + (part)*PART, 64);                             \
-    if (tall) _tile_loadd(5, a + (part)*PART + PART / 2, 64);        \
-  } while (0)
-#define LOAD_RIGHT(part)                                             \
-  do {                                                               \
-    _tile_loadd(6, b + (part)*PART, 64);                             \
-    if (wide) _tile_loadd(7, b + (part)*PART + PART / 2, 64);        \
-  } while (0)
-#define MULTIPLY()                            \
-  do {                                        \
-    _tile_dpbf16ps(0, 4, 6);                  \
-    if (wide) _tile_dpbf16ps(1, 4, 7);        \
-    if (tall) _tile_dpbf16ps(2, 5, 6);        \
-    if (tall && wide) _tile_dpbf16ps(3, 5, 7); \
-  } while (0)
-
-/// Sums of 32 × 32 elements, or of half as many rows (not tall) or columns (not wide), over whole
-/// steps, small products first; of a narrow right operand's one part.
-INLINE void parts_tile(
-    int narrow, int tall, int wide, const uint16_t *a, const uint16_t *b, int64_t steps, float *tile,
-    int64_t stride, int fresh) {
-  _tile_zero(0), _tile_zero(1), _tile_zero(2), _tile_zero(3);
-  if (!fresh) {
-    _tile_loadd(0, tile, stride * 4);
-    if (wide) _tile_loadd(1, tile + SIDE, stride * 4);
-    if (tall) _tile_loadd(2, tile + SIDE * stride, stride * 4);
-    if (tall && wide) _tile_loadd(3, tile + SIDE * stride + SIDE, stride * 4);
-  }
+/// Sums of one register tile over `steps` steps, small products first; of a narrow right operand's one
+/// part.
+///
+/// Three registers are alive beside the sum: two threads of a core share what registers are renamed
+/// to, and with all eight alive each instruction waits for the one before it. Sums follow one another
+/// without waiting, so one of them is enough.
+INLINE void parts_square(int narrow, const uint16_t *a, const uint16_t *b, int64_t steps) {
   for (int64_t s = 0; s < steps; s++, a += PANEL_STEP, b += narrow ? PART : PANEL_STEP) {
-    LOAD_LEFT(2);
-    LOAD_RIGHT(0);
-    MULTIPLY();
-    LOAD_LEFT(1);
-    MULTIPLY();
+    _tile_loadd(1, a + 2 * PART, 64);
+    _tile_loadd(2, b, 64);
+    _tile_dpbf16ps(0, 1, 2);
+    _tile_loadd(1, a + PART, 64);
+    _tile_dpbf16ps(0, 1, 2);
     if (narrow) {
-      LOAD_LEFT(0);
-      MULTIPLY();
+      _tile_loadd(1, a, 64);
+      _tile_dpbf16ps(0, 1, 2);
       continue;
     }
-    LOAD_RIGHT(1);
-    MULTIPLY();
-    LOAD_LEFT(0);
-    MULTIPLY();
-    LOAD_RIGHT(2);
-    MULTIPLY();
-    LOAD_RIGHT(0);
-    MULTIPLY();
+    _tile_loadd(3, b + PART, 64);
+    _tile_dpbf16ps(0, 1, 3);
+    _tile_loadd(1, a, 64);
+    _tile_dpbf16ps(0, 1, 3);
+    _tile_loadd(3, b + 2 * PART, 64);
+    _tile_dpbf16ps(0, 1, 3);
+    _tile_dpbf16ps(0, 1, 2);
   }
-  _tile_stored(0, tile, stride * 4);
-  if (wide) _tile_stored(1, tile + SIDE, stride * 4);
-  if (tall) _tile_stored(2, tile + SIDE * stride, stride * 4);
-  if (tall && wide) _tile_stored(3, tile + SIDE * stride + SIDE, stride * 4);
 }
 
-#define PARTS_TILE(name, narrow, tall, wide)                                             \
-  static void name(                                                                      \
-      const uint16_t *a, const uint16_t *b, int64_t steps, float *tile, int64_t stride,  \
-      int fresh) {                                                                       \
-    parts_tile(narrow, tall, wide, a, b, steps, tile, stride, fresh);                    \
-  }
-#define PARTS_TILES(name, narrow)           \
-  PARTS_TILE(name##_small, narrow, 0, 0)    \
-  PARTS_TILE(name##_wide, narrow, 0, 1)     \
-  PARTS_TILE(name##_tall, narrow, 1, 0)     \
-  PARTS_TILE(name##_whole, narrow, 1, 1)
-PARTS_TILES(parts_tile, 0)
-PARTS_TILES(narrow_tile, 1)
-#undef PARTS_TILES
-#undef PARTS_TILE
+/// Steps of two panels that fit the first cache together.
+enum { NEAR_STEPS = 3 };
 
-typedef void parts_tile_function(
-    const uint16_t *, const uint16_t *, int64_t, float *, int64_t, int);
-static parts_tile_function *const parts_tiles[2][2][2] = {
-    {{parts_tile_small, parts_tile_wide}, {parts_tile_tall, parts_tile_whole}},
-    {{narrow_tile_small, narrow_tile_wide}, {narrow_tile_tall, narrow_tile_whole}}};
+/// Sums of up to 32 × 32 elements over whole steps, a few steps at a time: what those take of both
+/// panels is read twice.
+INLINE void parts_tile_of(
+    int narrow, int64_t rows, int64_t columns, const uint16_t *a, const uint16_t *b, int64_t steps,
+    float *tile, int fresh) {
+  for (int64_t s = 0; s < steps; s += NEAR_STEPS) {
+    int64_t some = smaller(NEAR_STEPS, steps - s);
+    const uint16_t *left = a + s * PANEL_STEP, *right = b + s * (narrow ? PART : PANEL_STEP);
+    for (int64_t j = 0; j < columns; j += SIDE) {
+      for (int64_t i = 0; i < rows; i += SIDE) {
+        float *sums = tile + i * 2 * SIDE + j;
+        if (s == 0 && fresh) {
+          _tile_zero(0);
+        } else {
+          _tile_loadd(0, sums, 2 * SIDE * 4);
+        }
+        parts_square(narrow, left + i / SIDE * (PART / 2), right + j / SIDE * (PART / 2), some);
+        _tile_stored(0, sums, 2 * SIDE * 4);
+      }
+    }
+  }
+}
+
+static void parts_tile(
+    int narrow, int64_t rows, int64_t columns, const uint16_t *a, const uint16_t *b, int64_t steps,
+    float *tile, int fresh) {
+  if (narrow) {
+    parts_tile_of(1, rows, columns, a, b, steps, tile, fresh);
+  } else {
+    parts_tile_of(0, rows, columns, a, b, steps, tile, fresh);
+  }
+}
 
 /// Where the parts of the scratch lie, in floats. `outer`: indices of the operand that stays packed while
 /// the other passes by, `inner` of those at a time.
@@ -167,9 +153,8 @@ typedef struct parts_run {
   const product *p;
   parts_layout l;
   uint16_t *outer, *inner;
-  float *sums;
-  int narrow;      // the right operand
-  int64_t stride;  // of the sums; 0: tiles are finished one by one
+  float *sums;  // tiles of 32 × 32, one after another; where there is one block of terms, one
+  int narrow;   // the right operand
 } parts_run;
 
 /// The tile of rows from i and columns from j, for terms [r, r + depth).
@@ -179,11 +164,11 @@ INLINE void run_parts_tile(
   const product *p = s->p;
   int first = r == 0, last = r + depth >= p->terms;
   int64_t rows = smaller(2 * SIDE, p->row_end - i), columns = smaller(2 * SIDE, p->column_end - j);
-  int64_t steps = round_up(depth, STEP) / STEP, stride = s->stride;
+  int64_t steps = round_up(depth, STEP) / STEP;
   if (last && p->fetch) p->fetch(p->context, i, rows, j);
-  if (first && p->start) p->start(p->context, tile, stride, i, rows, j, columns);
-  parts_tiles[s->narrow][rows > SIDE][columns > SIDE](a, b, steps, tile, stride, first && !p->start);
-  if (last) p->finish(p->context, tile, stride, i, rows, j, columns);
+  if (first && p->start) p->start(p->context, tile, 2 * SIDE, i, rows, j, columns);
+  parts_tile(s->narrow, rows, columns, a, b, steps, tile, first && !p->start);
+  if (last) p->finish(p->context, tile, 2 * SIDE, i, rows, j, columns);
 }
 
 /// `p` by parts: its extents, `start`, `fetch` and `finish`. Columns are kept packed while rows pass by
@@ -201,7 +186,6 @@ static void run_parts(
   s.inner = (uint16_t *)(p->scratch + s.l.second);
   s.sums = p->scratch + s.l.sums;
   int whole = s.l.depth >= p->terms;
-  s.stride = whole ? 2 * SIDE : round_up(keeps_columns ? s.l.outer : columns, 2 * SIDE);
   const uint16_t *packed = p->column_begin % (2 * SIDE) == 0 ? p->packed : NULL;
   start_tiles();
   for (int64_t o = 0; o < outers; o += s.l.outer) {
@@ -232,12 +216,11 @@ static void run_parts(
           const uint16_t *passing = inner_panels + (x - n) / (2 * SIDE) * inner_panel;
           for (int64_t y = o; y < o_end; y += 2 * SIDE) {
             const uint16_t *kept = outer_panels + (y - o) / (2 * SIDE) * outer_panel;
+            float *tile = s.sums + (whole ? 0 : x * s.l.outer + (y - o) * 2 * SIDE);
             if (keeps_columns) {
-              float *tile = whole ? s.sums : s.sums + x * s.stride + y - o;
               run_parts_tile(
                   &s, passing, kept, p->row_begin + x, p->column_begin + y, r, depth, tile);
             } else {
-              float *tile = whole ? s.sums : s.sums + (y - o) * s.stride + x;
               run_parts_tile(
                   &s, kept, passing, p->row_begin + y, p->column_begin + x, r, depth, tile);
             }
