@@ -30,9 +30,9 @@ INLINE void start_tiles(void) {
 /// Sums of one register tile over `steps` steps, small products first; of a narrow right operand's one
 /// part.
 ///
-/// Three registers are alive beside the sum: two threads of a core share what registers are renamed
-/// to, and with all eight alive each instruction waits for the one before it. Sums follow one another
-/// without waiting, so one of them is enough.
+/// Three registers are alive beside the sum. With all eight, on a core that is shared, each instruction
+/// waits for the one before it, as if none were left to rename to. Sums follow one another without
+/// waiting, so one of them is enough.
 INLINE void parts_square(int narrow, const uint16_t *a, const uint16_t *b, int64_t steps) {
   for (int64_t s = 0; s < steps; s++, a += PANEL_STEP, b += narrow ? PART : PANEL_STEP) {
     _tile_loadd(1, a + 2 * PART, 64);
