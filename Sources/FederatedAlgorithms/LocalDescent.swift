@@ -44,21 +44,31 @@ struct LocalDescent: Sendable, Equatable {
   }
 
   /// Runs a task's steps.
-  ///
-  /// - Returns: mean of the losses that are finite, NaN where none is, and how many are not.
   func run(_ task: LocalTask, on trainer: inout any LocalTrainer) throws
     -> (meanLoss: Float, skipped: Int)
   {
+    try task.descend(by: rule, rate: rate, on: &trainer)
+  }
+}
+
+extension LocalTask {
+  /// Takes all steps on `trainer`.
+  ///
+  /// - Returns: mean of the losses that are finite, NaN where none is, and how many are not.
+  func descend(
+    by rule: LocalRule,
+    rate: Float,
+    on trainer: inout any LocalTrainer
+  ) throws -> (meanLoss: Float, skipped: Int) {
     var sum = 0.0
     var counted = 0
-    for step in 0..<UInt32(task.steps) {
-      let address = StepAddress(round: task.round, client: task.client, step: step)
+    for step in 0..<UInt32(steps) {
+      let address = StepAddress(round: round, client: client, step: step)
       let loss = try trainer.descend(rule, rate: rate, at: address)
-      if loss.isFinite {
-        sum += Double(loss)
-        counted += 1
-      }
+      guard loss.isFinite else { continue }
+      sum += Double(loss)
+      counted += 1
     }
-    return (counted > 0 ? Float(sum / Double(counted)) : .nan, task.steps - counted)
+    return (counted > 0 ? Float(sum / Double(counted)) : .nan, steps - counted)
   }
 }

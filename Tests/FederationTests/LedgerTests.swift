@@ -134,17 +134,10 @@ import Testing
   }
 
   static func withTemporaryFile(_ body: (String) throws -> Void) throws {
-    var template = Array("/tmp/samara-ledger-XXXXXX".utf8CString)
-    guard unsafe mkdtemp(&template) != nil else { throw LedgerTestFailure.noFolder }
-    let folder = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
-    defer {
-      for suffix in ["", "-wal", "-shm"] { unsafe unlink("\(folder)/ledger\(suffix)") }
-      unsafe rmdir(folder)
-    }
-    try body(folder + "/ledger")
+    let folder = TemporaryFolder()
+    try withExtendedLifetime(folder) { try body("\(folder.path)/ledger") }
   }
 
-  enum LedgerTestFailure: Error { case noFolder }
 }
 
 /// Files as the tests want them.

@@ -101,16 +101,7 @@ struct DenseClient: Sendable, Equatable {
   func descend(_ task: LocalTask, on trainer: inout any LocalTrainer) throws
     -> (meanLoss: Float, skipped: Int)
   {
-    var sum = 0.0
-    var counted = 0
-    for step in 0..<UInt32(task.steps) {
-      let address = StepAddress(round: task.round, client: task.client, step: step)
-      let loss = try trainer.descend(rule, rate: rate, at: address)
-      guard loss.isFinite else { continue }
-      sum += Double(loss)
-      counted += 1
-    }
-    return (counted > 0 ? Float(sum / Double(counted)) : .nan, task.steps - counted)
+    try task.descend(by: rule, rate: rate, on: &trainer)
   }
 
   /// What an earlier task left out; nothing where it was lost or is damaged.
