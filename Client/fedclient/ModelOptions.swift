@@ -1,4 +1,5 @@
 // Apache-2.0.
+import Codecs
 import CommandLineTool
 import Datasets
 import Execution

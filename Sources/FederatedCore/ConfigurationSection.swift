@@ -123,19 +123,11 @@ struct ConfigurationSection {
   func byteCounts(_ key: String) throws(FederationError) -> [Int] {
     guard has(key) else { return [] }
     return try texts(key).map { text throws(FederationError) in
-      guard let count = Self.byteCount(text) else {
+      guard let count = byteCount(text), count > 0, count <= 1 << 50 else {
         throw fault(key, "write sizes such as [\"24MiB\", \"1GiB\"]")
       }
       return count
     }
-  }
-
-  private static func byteCount(_ text: String) -> Int? {
-    let units = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("", 0)]
-    guard let (unit, shift) = units.first(where: { text.hasSuffix($0.0) }),
-      let count = Int(text.dropLast(unit.utf8.count)), count > 0, count <= (1 << 50) >> shift
-    else { return nil }
-    return count << shift
   }
 
   private func text(of field: JSONField) throws(FederationError) -> String {

@@ -40,54 +40,23 @@ public import Tensors
 /// The memory of one node: where its operands lie while a plan runs.
 ///
 /// One reference, so that the pieces of a node's work copy a call at the price of a count.
-@safe public struct KernelCall {
+@safe public final class KernelCall {
   // SAFETY: the executor that makes a call keeps the arena, the parameters and the scratch alive
   // and gives every live value memory of its own, as the memory plan says.
 
-  @safe private final class Operands {
-    let team: ThreadTeam
-    let inputTypes: [ValueType]
-    let outputTypes: [ValueType]
-    let inputs: [UnsafeMutableRawPointer]
-    let outputs: [UnsafeMutableRawPointer]
-    let parameterPositions: [Int]
-    let parameters: UnsafePointer<BoundParameter>
-    let scratch: UnsafeMutableRawPointer
-    let scratchStride: Int
-    let table: UnsafePointer<samara_kernel_table>
-
-    init(
-      team: ThreadTeam,
-      inputTypes: [ValueType],
-      outputTypes: [ValueType],
-      inputs: [UnsafeMutableRawPointer],
-      outputs: [UnsafeMutableRawPointer],
-      parameterPositions: [Int],
-      parameters: UnsafePointer<BoundParameter>,
-      scratch: UnsafeMutableRawPointer,
-      scratchStride: Int
-    ) {
-      self.team = team
-      self.inputTypes = inputTypes
-      self.outputTypes = outputTypes
-      unsafe self.inputs = inputs
-      unsafe self.outputs = outputs
-      self.parameterPositions = parameterPositions
-      unsafe self.parameters = parameters
-      unsafe self.scratch = scratch
-      self.scratchStride = scratchStride
-      unsafe table = KernelTable.current.kernels
-    }
-  }
-
-  private let operands: Operands
-
   /// Threads that share the work.
-  public var team: ThreadTeam { operands.team }
+  public let team: ThreadTeam
   /// Types of the inputs.
-  public var inputTypes: [ValueType] { operands.inputTypes }
+  public let inputTypes: [ValueType]
   /// Types of the outputs.
-  public var outputTypes: [ValueType] { operands.outputTypes }
+  public let outputTypes: [ValueType]
+  private let inputs: [UnsafeMutableRawPointer]
+  private let outputs: [UnsafeMutableRawPointer]
+  private let parameterPositions: [Int]
+  private let parameters: UnsafePointer<BoundParameter>
+  private let scratch: UnsafeMutableRawPointer
+  private let scratchStride: Int
+  private let table: UnsafePointer<samara_kernel_table>
 
   /// Binds a node.
   @unsafe public init(
@@ -101,40 +70,39 @@ public import Tensors
     scratch: UnsafeMutableRawPointer,
     scratchStride: Int
   ) {
-    operands = unsafe Operands(
-      team: team,
-      inputTypes: inputTypes,
-      outputTypes: outputTypes,
-      inputs: inputs,
-      outputs: outputs,
-      parameterPositions: parameterPositions,
-      parameters: parameters,
-      scratch: scratch,
-      scratchStride: scratchStride
-    )
+    self.team = team
+    self.inputTypes = inputTypes
+    self.outputTypes = outputTypes
+    unsafe self.inputs = inputs
+    unsafe self.outputs = outputs
+    self.parameterPositions = parameterPositions
+    unsafe self.parameters = parameters
+    unsafe self.scratch = scratch
+    self.scratchStride = scratchStride
+    unsafe table = KernelTable.current.kernels
   }
 
   /// The kernels.
-  @unsafe public var kernels: samara_kernel_table { unsafe operands.table.pointee }
+  @unsafe public var kernels: samara_kernel_table { unsafe table.pointee }
 
   /// Elements of an input.
   @unsafe public func floats(_ input: Int) -> UnsafeMutablePointer<Float> {
-    unsafe operands.inputs[input].assumingMemoryBound(to: Float.self)
+    unsafe inputs[input].assumingMemoryBound(to: Float.self)
   }
 
   /// Elements of an input of integers.
   @unsafe public func integers(_ input: Int) -> UnsafeMutablePointer<Int32> {
-    unsafe operands.inputs[input].assumingMemoryBound(to: Int32.self)
+    unsafe inputs[input].assumingMemoryBound(to: Int32.self)
   }
 
   /// Elements of an output.
   @unsafe public func result(_ output: Int = 0) -> UnsafeMutablePointer<Float> {
-    unsafe operands.outputs[output].assumingMemoryBound(to: Float.self)
+    unsafe outputs[output].assumingMemoryBound(to: Float.self)
   }
 
   /// Elements of an output of integers.
   @unsafe public func integerResult(_ output: Int) -> UnsafeMutablePointer<Int32> {
-    unsafe operands.outputs[output].assumingMemoryBound(to: Int32.self)
+    unsafe outputs[output].assumingMemoryBound(to: Int32.self)
   }
 
   /// Copies an input to the first output, of the same type, unless it lies there already.
@@ -155,15 +123,15 @@ public import Tensors
 
   /// A parameter.
   @unsafe public func parameter(_ position: Int) -> BoundParameter {
-    unsafe operands.parameters[operands.parameterPositions[position]]
+    unsafe parameters[parameterPositions[position]]
   }
 
   /// How many parameters the node reads.
-  public var parameterCount: Int { operands.parameterPositions.count }
+  public var parameterCount: Int { parameterPositions.count }
 
   /// Scratch of one thread, aligned to 64 bytes.
   @unsafe public func scratch(_ thread: Int) -> UnsafeMutableRawPointer {
-    unsafe operands.scratch + thread * operands.scratchStride
+    unsafe scratch + thread * scratchStride
   }
 
   /// Calls `body` with consecutive parts of 0 ..< count on the team's threads.
